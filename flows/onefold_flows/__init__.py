@@ -1,0 +1,1 @@
+"""The order of work: Prefect flows, deployments and schedules."""

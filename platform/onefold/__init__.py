@@ -1,0 +1,1 @@
+"""The face: command line, results API, pages and the demo."""

@@ -1,0 +1,1 @@
+"""The memory: the lake, data contracts, landing and the ledger."""

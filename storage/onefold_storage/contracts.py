@@ -1,0 +1,234 @@
+"""Data contracts: what a source sends and what its columns mean.
+
+A contract is an ODCS 3.1 document whose `onefold` custom properties say the rest. `read()` checks it
+against the standard's JSON schema, the standard's model, and our own; every error names file and key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pyarrow as pa
+import yaml
+from open_data_contract_standard.model import CustomProperty, OpenDataContractStandard, SchemaProperty
+from pydantic import ValidationError
+
+from onefold_storage.contract_rules import ColumnRules, MapRules, SourceRules
+from onefold_storage.errors import BadContract
+from onefold_storage.schema import TIMESTAMP
+
+PROPERTY = "onefold"
+_NAME = re.compile(r"^[a-z][a-z0-9_]{0,62}$")
+_TYPES: dict[str, pa.DataType] = {
+    "string": pa.string(),
+    "integer": pa.int64(),
+    "number": pa.float64(),
+    "boolean": pa.bool_(),
+    "date": pa.date32(),
+    "timestamp": TIMESTAMP,
+    "time": pa.string(),
+    "object": pa.string(),
+    "array": pa.string(),
+    "map": pa.string(),
+}
+
+
+@dataclass(frozen=True)
+class ContractColumn:
+    """One column that the source promises."""
+
+    name: str
+    type: pa.DataType
+    logical_type: str
+    required: bool
+    primary_key: bool
+    rules: ColumnRules
+
+
+@dataclass(frozen=True)
+class Contract:
+    """A validated data contract. `id` names the source and its table `bronze/<id>`."""
+
+    id: str
+    version: str
+    description: str
+    columns: tuple[ContractColumn, ...]
+    rules: SourceRules
+    text: str
+
+    @property
+    def bronze(self) -> str:
+        """The name of its bronze table."""
+        return f"bronze/{self.id}"
+
+    @property
+    def primary_key(self) -> tuple[str, ...]:
+        """Columns of the primary key, in order; empty where the contract has none."""
+        return tuple(c.name for c in self.columns if c.primary_key)
+
+    @cached_property
+    def arrow(self) -> pa.Schema:
+        """Arrow schema of what the source sends, without the lake's own columns."""
+        return pa.schema([pa.field(c.name, c.type) for c in self.columns])
+
+    @cached_property
+    def by_name(self) -> dict[str, ContractColumn]:
+        """Its columns by name."""
+        return {c.name: c for c in self.columns}
+
+    @cached_property
+    def maps(self) -> tuple[MapRules, ...]:
+        """Its maps; a source with personal columns and no map for them gets one to contact records."""
+        declared = self.rules.maps
+        if any(m.table == "contact_records" for m in declared) or not self.kinds:
+            return declared
+        return (MapRules(table="contact_records"), *declared)
+
+    @cached_property
+    def kinds(self) -> dict[str, str]:
+        """Semantic kind by column, for the columns that have one."""
+        return {c.name: c.rules.kind for c in self.columns if c.rules.kind}
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of what decides how bronze becomes silver: a changed one maps the source anew."""
+        facts = [[c.name, c.logical_type, c.rules.model_dump(mode="json")] for c in self.columns]
+        rules = self.rules.model_dump(
+            mode="json", include={"maps", "timezone", "country", "currency", "lawful_basis"}
+        )
+        return hashlib.sha256(json.dumps([facts, rules], sort_keys=True).encode()).hexdigest()
+
+
+@lru_cache(maxsize=1)
+def _standard() -> jsonschema.Draft201909Validator:
+    text = (resources.files("open_data_contract_standard") / "schema.json").read_text()
+    return jsonschema.Draft201909Validator(json.loads(text))
+
+
+def read(path: Path) -> Contract:
+    """Read and check the contract in a file.
+
+    Raises:
+        BadContract: missing, not ODCS, or says something unknown; the message names file and key.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadContract(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise BadContract(f"{path}: expected UTF-8, found another encoding at byte {error.start}") from error
+    return parse(text, str(path))
+
+
+def parse(text: str, where: str) -> Contract:
+    """Check the contract in `text`; `where` is how errors name it.
+
+    Raises:
+        BadContract: as `read`.
+    """
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise BadContract(f"{where}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(document, dict):
+        raise BadContract(f"{where}: expected an ODCS data contract, found {type(document).__name__}")
+    errors = sorted(_standard().iter_errors(document), key=lambda e: (len(e.path), str(e.path)))
+    if errors:
+        at = ".".join(str(p) for p in errors[0].absolute_path) or "the document"
+        raise BadContract(f"{where}: {at}: {errors[0].message[:300]}")
+    try:
+        odcs = OpenDataContractStandard.model_validate(document)
+    except ValidationError as error:
+        raise BadContract(f"{where}: {_first(error)}") from error
+    return _contract(odcs, text, where)
+
+
+def _contract(odcs: OpenDataContractStandard, text: str, where: str) -> Contract:
+    source = odcs.id or ""
+    if not _NAME.match(source):
+        raise BadContract(f"{where}: id: expected lower-case letters, digits and _, found {source!r}")
+    objects = odcs.schema_ or []
+    if len(objects) != 1:
+        raise BadContract(
+            f"{where}: schema: expected one object (one contract a source), found {len(objects)}"
+        )
+    given = _rules(odcs.customProperties, f"{where}: customProperties")
+    if given is None:
+        raise BadContract(
+            f"{where}: customProperties: expected a property `{PROPERTY}` that says how to read it"
+        )
+    try:
+        rules = SourceRules.model_validate(given)
+    except ValidationError as error:
+        raise BadContract(f"{where}: {PROPERTY}.{_first(error)}") from error
+    columns = tuple(_column(p, where) for p in objects[0].properties or [])
+    names = [c.name for c in columns]
+    twice = {n for n in names if names.count(n) > 1}
+    if not columns or twice:
+        problem = f"declared twice: {', '.join(sorted(twice))}" if twice else "expected columns, found none"
+        raise BadContract(f"{where}: schema.properties: {problem}")
+    _check_references(rules, set(names), where)
+    description = (odcs.description.purpose if odcs.description else None) or odcs.name or source
+    return Contract(source, odcs.version or "0", description, columns, rules, text)
+
+
+def _column(prop: SchemaProperty, where: str) -> ContractColumn:
+    name = prop.name or ""
+    logical = prop.logicalType or "string"
+    if not name or name.startswith("_"):
+        raise BadContract(f"{where}: schema.properties: name {name!r} is empty or starts with `_`")
+    if logical not in _TYPES:
+        raise BadContract(f"{where}: {name}: logicalType {logical!r} is not supported")
+    try:
+        rules = ColumnRules.model_validate(_rules(prop.customProperties, f"{where}: {name}") or {})
+    except ValidationError as error:
+        raise BadContract(f"{where}: {name}: {PROPERTY}.{_first(error)}") from error
+    return ContractColumn(
+        name,
+        _arrow_type(logical, prop.physicalType),
+        logical,
+        bool(prop.required or prop.primaryKey),
+        bool(prop.primaryKey),
+        rules,
+    )
+
+
+def _arrow_type(logical: str, physical: str | None) -> pa.DataType:
+    decimal = re.fullmatch(r"(?:decimal|numeric)\((\d+),\s*(\d+)\)", (physical or "").lower())
+    if logical == "number" and decimal:
+        return pa.decimal128(int(decimal[1]), int(decimal[2]))
+    return _TYPES[logical]
+
+
+def _rules(properties: list[CustomProperty] | None, where: str) -> dict[str, Any] | None:
+    found = [p.value for p in properties or [] if p.property == PROPERTY]
+    if not found:
+        return None
+    if len(found) > 1 or not isinstance(found[0], dict):
+        raise BadContract(f"{where}: expected one `{PROPERTY}` property with a mapping as its value")
+    return found[0]
+
+
+def _check_references(rules: SourceRules, names: set[str], where: str) -> None:
+    for i, m in enumerate(rules.maps):
+        used = {*m.key, *m.payload, *(m.contact.key if m.contact else ())}
+        used |= {f.column for f in m.fields.values() if f.column} | (
+            {m.effective_at} if m.effective_at else set()
+        )
+        missing = sorted(used - names)
+        if missing:
+            raise BadContract(f"{where}: {PROPERTY}.maps.{i}: no such column: {', '.join(missing)}")
+
+
+def _first(error: ValidationError) -> str:
+    detail = error.errors(include_url=False, include_input=False)[0]
+    at = ".".join(str(p) for p in detail["loc"]) or "value"
+    return f"{at}: {detail['msg']}"

@@ -1,0 +1,50 @@
+"""What a connector hands to landing: deliveries made of batches, with the rows it could not even read.
+
+Connectors (floor 2) produce these, landing (floor 1) consumes them, so the words live here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that could not be read or broke the contract; `raw` is the row as it came."""
+
+    row_id: int
+    rule: str
+    message: str
+    raw: bytes
+    field: str | None = None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows as the source sent them and where they stood.
+
+    `rows`: columns by the source's names; text formats give strings (`pa.string()`, or `pa.binary()` where the
+    bytes are not valid text), Parquet and SQL give their own types. Columns beyond the contract may be present.
+    `row_ids`: one int64 a row, its place in the delivery from 0, bad rows counted.
+    `bad`: rows of this stretch that could not be read.
+    """
+
+    rows: pa.Table
+    row_ids: pa.Array
+    bad: tuple[BadRow, ...] = field(default=())
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One load package to be: `content` identifies it (hash of a file's bytes, or of a query's result).
+
+    `origin` says where it came from, for people (a file's path, a table's name), without secrets.
+    `batches` is read once, lazily, so that memory does not grow with the delivery.
+    """
+
+    content: str
+    origin: str
+    batches: Iterator[Batch]

@@ -1,0 +1,67 @@
+"""Errors that own their meaning: each class has an HTTP status and an exit code, in one place.
+
+A message says what was expected, what was found, where, and what to do; it never holds a secret and
+never a customer's data.
+"""
+
+from __future__ import annotations
+
+
+class OnefoldError(Exception):
+    """Base of all errors that a user can act on."""
+
+    status = 500
+    exit_code = 1
+
+
+class BadInput(OnefoldError):  # noqa: N818 - named for what happened, not for being an error
+    """Data, a file or an argument is not what was promised."""
+
+    status = 422
+    exit_code = 2
+
+
+class BadContract(BadInput):
+    """A data contract or another declaration is not valid."""
+
+
+class NotFound(OnefoldError):  # noqa: N818
+    """What was asked for does not exist."""
+
+    status = 404
+    exit_code = 3
+
+
+class Conflict(OnefoldError):  # noqa: N818
+    """Another writer was faster, or the state does not allow it."""
+
+    status = 409
+    exit_code = 4
+
+
+class Forbidden(OnefoldError):  # noqa: N818
+    """The key has no scope for it, or the law says no."""
+
+    status = 403
+    exit_code = 5
+
+
+class Unauthorised(OnefoldError):  # noqa: N818
+    """No key, or one that is not valid."""
+
+    status = 401
+    exit_code = 5
+
+
+class Unavailable(OnefoldError):  # noqa: N818
+    """Storage or a server does not answer, or has no room; try again later."""
+
+    status = 503
+    exit_code = 6
+
+
+class QualityGate(OnefoldError):  # noqa: N818
+    """A result is not good enough to replace the last good one."""
+
+    status = 409
+    exit_code = 7

@@ -1,0 +1,1 @@
+"""The thinking: functions from tables to tables."""
