@@ -146,7 +146,5 @@ class SourceRules(Rules):
         try:
             ZoneInfo(value)
         except (KeyError, ValueError) as error:
-            raise ValueError(
-                f"time zone {value!r} is unknown; expected a name such as Europe/Berlin"
-            ) from error
+            raise ValueError(f"time zone {value!r} is unknown; expected a name such as Europe/Berlin") from error
         return value

@@ -157,14 +157,10 @@ def _contract(odcs: OpenDataContractStandard, text: str, where: str) -> Contract
         raise BadContract(f"{where}: id: expected lower-case letters, digits and _, found {source!r}")
     objects = odcs.schema_ or []
     if len(objects) != 1:
-        raise BadContract(
-            f"{where}: schema: expected one object (one contract a source), found {len(objects)}"
-        )
+        raise BadContract(f"{where}: schema: expected one object (one contract a source), found {len(objects)}")
     given = _rules(odcs.customProperties, f"{where}: customProperties")
     if given is None:
-        raise BadContract(
-            f"{where}: customProperties: expected a property `{PROPERTY}` that says how to read it"
-        )
+        raise BadContract(f"{where}: customProperties: expected a property `{PROPERTY}` that says how to read it")
     try:
         rules = SourceRules.model_validate(given)
     except ValidationError as error:
@@ -220,9 +216,7 @@ def _rules(properties: list[CustomProperty] | None, where: str) -> dict[str, Any
 def _check_references(rules: SourceRules, names: set[str], where: str) -> None:
     for i, m in enumerate(rules.maps):
         used = {*m.key, *m.payload, *(m.contact.key if m.contact else ())}
-        used |= {f.column for f in m.fields.values() if f.column} | (
-            {m.effective_at} if m.effective_at else set()
-        )
+        used |= {f.column for f in m.fields.values() if f.column} | ({m.effective_at} if m.effective_at else set())
         missing = sorted(used - names)
         if missing:
             raise BadContract(f"{where}: {PROPERTY}.maps.{i}: no such column: {', '.join(missing)}")

@@ -15,9 +15,7 @@ TIMESTAMP = pa.timestamp("us", tz="UTC")
 MONEY = pa.decimal128(18, 4)
 EXTERNAL_IDS = pa.list_(pa.struct([("scheme", pa.string()), ("value", pa.string())]))
 REASONS = pa.list_(
-    pa.struct(
-        [("feature", pa.string()), ("value", pa.string()), ("effect", pa.float64()), ("text", pa.string())]
-    )
+    pa.struct([("feature", pa.string()), ("value", pa.string()), ("effect", pa.float64()), ("text", pa.string())])
 )
 
 
@@ -339,9 +337,7 @@ PERMISSIONS = Table(
         _text("channel", "the channel", required=True),
         Column("allowed", pa.bool_(), "true only where it is lawful", required=True),
         _text("lawful_basis", "the basis relied on"),
-        _text(
-            "reason", "granted, denied, revoked, no_consent, no_contact_point, objection, …", required=True
-        ),
+        _text("reason", "granted, denied, revoked, no_consent, no_contact_point, objection, …", required=True),
     ),
 )
 GOLD = (CUSTOMERS, TRAITS, SEGMENTS, SCORES, OFFERS, PERMISSIONS)
