@@ -1,0 +1,35 @@
+# onefold: `make` alone lists what there is.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+BIN := .venv/bin
+.PHONY: help setup demo test lint format lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## everything into .venv: the product and the tools that test it
+	@infra/setup.sh dev
+
+demo: ## set up what the product needs, run the main job on real data, and go on serving
+	@infra/setup.sh run
+	@$(BIN)/onefold demo
+
+test: setup lint ## set up, then lint and run every test that this machine can run
+	@$(BIN)/pytest
+
+lint: setup ## style, types, and the import rules of the four floors
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+format: setup ## bring the code to the one style
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+lock: ## make the pinned requirements again from pyproject.toml, with the newest versions that fit
+	@infra/lock.sh
+
+clean: ## remove what tools made; keeps .onefold, which holds data
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist
+	find platform flows workers storage tests -name __pycache__ -type d -prune -exec rm -rf {} +
