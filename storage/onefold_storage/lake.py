@@ -1,0 +1,285 @@
+"""The lake: Delta tables on object storage. Read a version, append, replace, commit.
+
+Workers write parts (`parts.py`); one committer per table puts them into the log in one transaction, under the
+table's lock, after it has checked that each is there, whole and of the right schema (delta-rs checks none of it).
+Handles are opened fresh under the lock: a stale one overwrites nothing and misses transaction versions.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable, Transaction
+from deltalake.exceptions import TableNotFoundError
+from deltalake.transaction import AddAction, RemoveAction
+
+from onefold_storage.errors import BadInput, NotFound, Unavailable
+from onefold_storage.locks import AdvisoryLocks, FileLocks, locks_for
+from onefold_storage.objects import Objects
+from onefold_storage.parts import Part, PartWriter, conform
+from onefold_storage.schema import TABLES
+from onefold_storage.settings import StorageSettings
+
+_INPUTS = "onefold.inputs"
+_LAYERS = ("bronze", "silver", "identity", "gold", "registry")
+
+
+@dataclass(frozen=True)
+class TableShape:
+    """What a table's writes must look like; for tables whose shape comes from a declaration."""
+
+    schema: pa.Schema
+    partition_by: tuple[str, ...] = ()
+    statistics: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+
+
+class Lake:
+    """Every table below one root. Cheap to make; holds no handle open."""
+
+    def __init__(self, root: str, storage_options: dict[str, str], locks: FileLocks | AdvisoryLocks) -> None:
+        self.root = root
+        self.options = storage_options
+        self.objects = Objects(root, storage_options)
+        self._locks = locks
+
+    @classmethod
+    def open(cls, settings: StorageSettings) -> Lake:
+        """The lake that the settings name."""
+        locks = locks_for(settings.ledger, settings.root / "locks")
+        return cls(settings.lake, settings.storage_options, locks)
+
+    @contextmanager
+    def lock(self, name: str) -> Iterator[None]:
+        """Hold a table's writer lock, or another name's."""
+        with self._locks.hold(name):
+            yield
+
+    # reading
+
+    def handle(self, name: str, version: int | None = None) -> DeltaTable:
+        """A fresh handle on a table.
+
+        Raises:
+            NotFound: there is no such table.
+        """
+        try:
+            return DeltaTable(f"{self.root}/{name}", version=version, storage_options=self.options or None)
+        except TableNotFoundError as error:
+            raise NotFound(f"{name}: no such table in the lake") from error
+
+    def exists(self, name: str) -> bool:
+        """Whether the table has been created."""
+        return DeltaTable.is_deltatable(f"{self.root}/{name}", self.options or None)
+
+    def version(self, name: str) -> int:
+        """The table's newest version; -1 where it does not exist."""
+        return int(self.handle(name).version()) if self.exists(name) else -1
+
+    def rows(self, name: str) -> int:
+        """Rows of the newest version; 0 where the table does not exist."""
+        return int(self.handle(name).count()) if self.exists(name) else 0
+
+    def names(self) -> list[str]:
+        """Every table, by layer."""
+        found = [f"{a}/{b}" for a in _LAYERS for b in self.objects.folders(a)]
+        found += [f"gold/features/{b}" for b in self.objects.folders("gold/features")]
+        return [n for n in found if n != "gold/features" and self.exists(n)]
+
+    def scan(self, name: str, version: int | None = None) -> pl.LazyFrame:
+        """A lazy frame over a table; an absent table with a declared shape is empty."""
+        if not self.exists(name):
+            if name not in TABLES:
+                raise NotFound(f"{name}: no such table in the lake")
+            return pl.LazyFrame(pl.from_arrow(TABLES[name].arrow.empty_table()))
+        return pl.scan_delta(self.handle(name, version), use_pyarrow=False)
+
+    def read(self, name: str, columns: Sequence[str] | None = None, version: int | None = None) -> pa.Table:
+        """A table, or some of its columns, as Arrow. For tables that are small by nature."""
+        lazy = self.scan(name, version)
+        return self.frame_to_arrow(name, (lazy.select(columns) if columns else lazy).collect())
+
+    def frame_to_arrow(self, name: str, frame: pl.DataFrame) -> pa.Table:
+        """A Polars frame in the Arrow types that the table declares."""
+        table = frame.to_arrow()
+        if name not in TABLES:
+            return table
+        declared = TABLES[name].arrow
+        return table.cast(pa.schema([declared.field(n) for n in table.column_names]))
+
+    def files(self, name: str) -> list[str]:
+        """Paths or URLs of the Parquet objects of the newest version, sorted."""
+        return sorted(self.handle(name).file_uris()) if self.exists(name) else []
+
+    def inputs(self, name: str) -> str | None:
+        """The fingerprint of the inputs that the newest data commit was made from, if it named one."""
+        if not self.exists(name):
+            return None
+        for commit in self.handle(name).history(10):
+            if _INPUTS in commit:
+                return str(commit[_INPUTS])
+        return None
+
+    def transaction(self, name: str, app: str) -> int:
+        """The last version that `app` committed to the table; -1 where there is none."""
+        found = self.handle(name).transaction_version(app) if self.exists(name) else None
+        return -1 if found is None else int(found)
+
+    def committed_at(self, name: str) -> datetime | None:
+        """Wall-clock time of the newest commit, for people; not the platform's clock."""
+        if not self.exists(name):
+            return None
+        stamp = self.handle(name).history(1)[0].get("timestamp")
+        return datetime.fromtimestamp(stamp / 1000).astimezone() if stamp else None
+
+    # writing
+
+    def writer(
+        self, name: str, *, shape: TableShape | None = None, partition: dict[str, str | None] | None = None
+    ) -> PartWriter:
+        """A writer of parts of one partition of a table; nothing is visible before `commit`."""
+        form = shape or _declared(name)
+        fields = [f for f in form.schema if f.name not in form.partition_by]
+        return PartWriter(self.objects, name, pa.schema(fields), statistics=form.statistics, partition=partition)
+
+    def parts(self, name: str, rows: pa.Table, *, shape: TableShape | None = None) -> list[Part]:
+        """Write rows as parts, split by the table's partition columns; checks required columns.
+
+        Raises:
+            BadInput: a required column holds null, or the rows do not fit the schema.
+        """
+        form = shape or _declared(name)
+        rows = conform(rows, form.schema, name)
+        for column in form.required:
+            if rows.column(column).null_count:
+                raise BadInput(f"{name}.{column}: is required, found null")
+        written: list[Part] = []
+        for values, piece in _split(rows, form.partition_by):
+            writer = self.writer(name, shape=form, partition=values)
+            writer.write(piece)
+            written += writer.close()
+        return written
+
+    def commit(
+        self,
+        name: str,
+        parts: Iterable[Part],
+        *,
+        shape: TableShape | None = None,
+        replace: dict[str, str] | bool = False,
+        transaction: tuple[str, int] | None = None,
+        inputs: str | None = None,
+    ) -> int:
+        """Put parts into the table in one transaction and return the new version. Hold the table's lock.
+
+        `replace`: True for the whole table, or the partition to replace as `{column: value}`.
+        `transaction`: (app, version) that makes the commit idempotent for the caller.
+        `inputs`: fingerprint of what the rows were computed from, for `inputs()`.
+
+        Raises:
+            Unavailable: a part is not there or not whole. BadInput: a part has another schema.
+        """
+        form = shape or _declared(name)
+        listed = list(parts)
+        for part in listed:
+            self._check(name, part, form)
+        table = self._create(name, form)
+        modified = 0
+        adds: list[AddAction | RemoveAction] = [
+            AddAction(p.path, p.size, p.partition, modified, True, p.stats) for p in listed
+        ]
+        properties = CommitProperties(
+            custom_metadata={_INPUTS: inputs} if inputs else None,
+            app_transactions=[Transaction(*transaction)] if transaction else None,
+        )
+        filters = [(k, "=", v) for k, v in replace.items()] if isinstance(replace, dict) else None
+        table.create_write_transaction(
+            adds,
+            "overwrite" if replace else "append",
+            form.schema,
+            list(form.partition_by) or None,
+            partition_filters=filters,
+            commit_properties=properties,
+        )
+        version = int(self.handle(name).version())
+        if self.objects.local:
+            self.objects.sync(f"{name}/_delta_log/{version:020d}.json")
+        return version
+
+    def append(self, name: str, rows: pa.Table, *, inputs: str | None = None) -> int:
+        """Add rows to a table in one commit and return the version; no rows, no commit."""
+        with self.lock(name):
+            if not rows.num_rows and self.exists(name):
+                return self.version(name)
+            return self.commit(name, self.parts(name, rows), inputs=inputs)
+
+    def replace(
+        self,
+        name: str,
+        rows: pa.Table,
+        *,
+        where: dict[str, str] | None = None,
+        inputs: str | None = None,
+        shape: TableShape | None = None,
+    ) -> int:
+        """Replace a table, or one partition of it, in one commit and return the version."""
+        with self.lock(name):
+            parts = self.parts(name, rows, shape=shape)
+            return self.commit(name, parts, replace=where or True, inputs=inputs, shape=shape)
+
+    def _create(self, name: str, form: TableShape) -> DeltaTable:
+        if self.exists(name):
+            return self.handle(name)
+        return DeltaTable.create(
+            f"{self.root}/{name}",
+            form.schema,
+            mode="ignore",
+            partition_by=list(form.partition_by) or None,
+            configuration={
+                "delta.dataSkippingStatsColumns": ",".join(form.statistics),
+                "delta.logRetentionDuration": "interval 7 days",
+                "delta.deletedFileRetentionDuration": "interval 1 days",
+            },
+            storage_options=self.options or None,
+        )
+
+    def _check(self, name: str, part: Part, form: TableShape) -> None:
+        key = f"{name}/{part.path}"
+        if self.objects.size(key) != part.size:
+            raise Unavailable(f"{key}: the object is missing or not whole; run the step again")
+        with self.objects.open(key) as file:
+            found: Any = pq.read_schema(file)
+        expected = pa.schema([f for f in form.schema if f.name not in form.partition_by])
+        if not found.equals(expected):
+            raise BadInput(f"{key}: has another schema than {name}")
+
+
+def _declared(name: str) -> TableShape:
+    if name not in TABLES:
+        raise NotFound(f"{name}: no such table is declared")
+    table = TABLES[name]
+    return TableShape(table.arrow, table.partition_by, table.statistics, table.required)
+
+
+def _split(rows: pa.Table, by: tuple[str, ...]) -> Iterator[tuple[dict[str, str | None], pa.Table]]:
+    if not by:
+        yield {}, rows
+        return
+    if len(by) > 1:
+        raise BadInput("tables are partitioned by one column at most")
+    column = rows.column(by[0])
+    pieces: dict[str | None, pa.Table] = defaultdict()
+    for value in pc.unique(column).to_pylist():
+        chosen = pc.is_null(column) if value is None else pc.equal(column, value)
+        pieces[value] = rows.filter(chosen).drop_columns(list(by))
+    for value, piece in sorted(pieces.items(), key=lambda item: item[0] or ""):
+        yield {by[0]: value}, piece

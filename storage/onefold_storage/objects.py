@@ -1,0 +1,114 @@
+"""One door to objects: a folder on disk or a bucket, through fsspec.
+
+Keys are relative to the lake's root. A put is whole or absent: on disk it is written aside, synced and renamed.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from typing import Any, BinaryIO, cast
+
+import fsspec
+
+
+class Objects:
+    """Objects below one root, which is an absolute path or `s3://bucket/prefix`."""
+
+    def __init__(self, root: str, storage_options: dict[str, str] | None = None) -> None:
+        self.root = root
+        self._fs: Any = _filesystem(root, storage_options or {})
+        self.local = not root.startswith("s3://")
+
+    def path(self, key: str) -> str:
+        """The full path of a key, as fsspec wants it."""
+        return f"{self.root.removeprefix('s3://')}/{key}"
+
+    def put(self, key: str, data: bytes) -> None:
+        """Write an object, replacing what was there; it is durable when this returns."""
+        if not self.local:
+            self._fs.pipe_file(self.path(key), data)
+            return
+        path = self.path(key)
+        os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103,PTH120
+        aside = f"{path}.{uuid.uuid4().hex}.tmp"
+        with open(aside, "wb") as file:  # noqa: PTH123
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)  # noqa: PTH105
+        self.sync(key)
+
+    def sync(self, key: str) -> None:
+        """Make an object written through `open` durable, with its folder entry; nothing to do on a bucket."""
+        if not self.local:
+            return
+        path = self.path(key)
+        for target in (path, os.path.dirname(path)):  # noqa: PTH120
+            handle = os.open(target, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+
+    def get(self, key: str) -> bytes | None:
+        """An object's bytes, or None."""
+        try:
+            return cast("bytes", self._fs.cat_file(self.path(key)))
+        except FileNotFoundError:
+            return None
+
+    def open(self, key: str, mode: str = "rb") -> BinaryIO:
+        """Open an object; on a bucket it appears when the writer closes."""
+        if self.local and "w" in mode:
+            os.makedirs(os.path.dirname(self.path(key)), exist_ok=True)  # noqa: PTH103,PTH120
+        return cast("BinaryIO", self._fs.open(self.path(key), mode))
+
+    def size(self, key: str) -> int | None:
+        """Bytes of an object, or None."""
+        try:
+            return int(self._fs.size(self.path(key)))
+        except FileNotFoundError:
+            return None
+
+    def keys(self, prefix: str) -> list[str]:
+        """Every key below a prefix (a folder), sorted."""
+        try:
+            found = self._fs.find(self.path(prefix))
+        except FileNotFoundError:
+            return []
+        cut = len(self.path(""))
+        return sorted(str(p)[cut:] for p in found if not str(p).endswith(".tmp"))
+
+    def folders(self, prefix: str) -> list[str]:
+        """Names of the folders right below a prefix, sorted."""
+        try:
+            found = self._fs.ls(self.path(prefix), detail=True)
+        except FileNotFoundError:
+            return []
+        return sorted(str(e["name"]).rstrip("/").rsplit("/", 1)[-1] for e in found if e["type"] == "directory")
+
+    def delete(self, key: str) -> None:
+        """Remove an object; it may be absent."""
+        if self._fs.exists(self.path(key)):
+            self._fs.rm_file(self.path(key))
+
+    def delete_below(self, prefix: str) -> None:
+        """Remove everything below a prefix."""
+        if self._fs.exists(self.path(prefix)):
+            self._fs.rm(self.path(prefix), recursive=True)
+
+
+def _filesystem(root: str, options: dict[str, str]) -> Any:
+    if not root.startswith("s3://"):
+        return fsspec.filesystem("file", use_listings_cache=False)
+    client: dict[str, str] = {"region_name": options.get("AWS_REGION", "us-east-1")}
+    if "AWS_ENDPOINT_URL" in options:
+        client["endpoint_url"] = options["AWS_ENDPOINT_URL"]
+    return fsspec.filesystem(
+        "s3",
+        key=options.get("AWS_ACCESS_KEY_ID"),
+        secret=options.get("AWS_SECRET_ACCESS_KEY"),
+        client_kwargs=client,
+        use_listings_cache=False,
+    )

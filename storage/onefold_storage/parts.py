@@ -1,0 +1,167 @@
+"""Parts: Parquet files that a worker wrote and nobody has committed yet.
+
+A part is invisible until a committer puts it into a table's log (`lake.py`); one that is never committed is
+swept by maintenance. Personal columns carry no statistics, neither in the file's footer nor in the log.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from onefold_storage.errors import BadInput
+from onefold_storage.objects import Objects
+
+_ROW_GROUP = 131_072
+_TARGET_ROWS = 4_000_000
+_PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One Parquet file below its table's root."""
+
+    path: str
+    size: int
+    rows: int
+    partition: dict[str, str | None] = field(default_factory=dict)
+    stats: str = "{}"
+
+
+class PartWriter:
+    """Writes one partition of a table as parts of some million rows each, keeping one row group in memory.
+
+    `schema`: the files' columns, without partition columns. `statistics`: columns that may have some.
+    """
+
+    def __init__(
+        self,
+        objects: Objects,
+        table: str,
+        schema: pa.Schema,
+        *,
+        statistics: Iterable[str] = (),
+        partition: dict[str, str | None] | None = None,
+        name: str = "part",
+    ) -> None:
+        self._objects, self._table, self._schema = objects, table, schema
+        self._statistics = [c for c in statistics if c in schema.names]
+        self._partition = partition or {}
+        self._name = name
+        self._parts: list[Part] = []
+        self._file: Any = None
+        self._writer: pq.ParquetWriter | None = None
+        self._path = ""
+        self._rows = 0
+        self._bounds: dict[str, list[Any]] = {}
+
+    def write(self, rows: pa.Table) -> None:
+        """Append rows, which must have the schema's columns; other types are cast safely."""
+        rows = conform(rows, self._schema, self._table)
+        if not rows.num_rows:
+            return
+        if self._writer is None:
+            self._open()
+        assert self._writer is not None
+        self._writer.write_table(rows, row_group_size=_ROW_GROUP)
+        self._note(rows)
+        self._rows += rows.num_rows
+        if self._rows >= _TARGET_ROWS:
+            self._close()
+
+    def close(self) -> list[Part]:
+        """Finish the last file and return every part, each durable."""
+        self._close()
+        return self._parts
+
+    def _open(self) -> None:
+        folder = "/".join(f"{k}={_segment(v)}" for k, v in self._partition.items())
+        name = f"{self._name}-{uuid.uuid4().hex}.zstd.parquet"
+        self._path = f"{folder}/{name}" if folder else name
+        self._file = self._objects.open(f"{self._table}/{self._path}", "wb")
+        self._writer = pq.ParquetWriter(
+            self._file,
+            self._schema,
+            compression="zstd",
+            compression_level=1,
+            write_statistics=self._statistics or False,
+            store_schema=True,
+        )
+        self._rows, self._bounds = 0, {}
+
+    def _note(self, rows: pa.Table) -> None:
+        for name in self._statistics:
+            column = rows.column(name)
+            if _bounded(column.type):
+                low, high = pc.min_max(column).as_py().values()
+                known = self._bounds.setdefault(name, [None, None, 0])
+                known[0] = low if known[0] is None else min(known[0], low if low is not None else known[0])
+                known[1] = high if known[1] is None else max(known[1], high if high is not None else known[1])
+                known[2] += column.null_count
+
+    def _close(self) -> None:
+        if self._writer is None:
+            return
+        self._writer.close()
+        self._file.close()
+        self._writer = None
+        key = f"{self._table}/{self._path}"
+        self._objects.sync(key)
+        size = self._objects.size(key)
+        if not size:
+            raise BadInput(f"{key}: the object is not there after the write; storage did not keep it")
+        stats = {
+            "numRecords": self._rows,
+            "minValues": {k: _plain(v[0]) for k, v in self._bounds.items() if v[0] is not None},
+            "maxValues": {k: _plain(v[1]) for k, v in self._bounds.items() if v[1] is not None},
+            "nullCount": {k: v[2] for k, v in self._bounds.items()},
+        }
+        self._parts.append(Part(self._path, size, self._rows, self._partition, json.dumps(stats)))
+
+
+def conform(rows: pa.Table, schema: pa.Schema, where: str) -> pa.Table:
+    """Bring rows to exactly `schema`: order, safe casts, absent columns as null.
+
+    Raises:
+        BadInput: a column that the schema does not know, or a value that does not fit; names table and column.
+    """
+    unknown = [n for n in rows.column_names if n not in schema.names]
+    if unknown:
+        raise BadInput(f"{where}: has no column {', '.join(unknown)}; it has {', '.join(schema.names)}")
+    columns = []
+    for f in schema:
+        if f.name not in rows.column_names:
+            columns.append(pa.nulls(rows.num_rows, f.type))
+            continue
+        column = rows.column(f.name)
+        try:
+            columns.append(column if column.type == f.type else column.cast(f.type))
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            raise BadInput(f"{where}.{f.name}: expected {f.type}, found {column.type} that does not fit") from error
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def _bounded(kind: pa.DataType) -> bool:
+    numbers = pa.types.is_integer(kind) or pa.types.is_date(kind) or pa.types.is_string(kind)
+    return bool(numbers or pa.types.is_timestamp(kind))
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "isoformat"):
+        return value.isoformat().replace("+00:00", "Z")
+    return value
+
+
+def _segment(value: str | None) -> str:
+    if value is None:
+        return "__HIVE_DEFAULT_PARTITION__"
+    return value if _PLAIN.fullmatch(value) else quote(value, safe="")
