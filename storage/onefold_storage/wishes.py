@@ -1,0 +1,160 @@
+"""Live wishes: consents and objections as people express them, in force from the next request on.
+
+A wish belongs to a contact point or a record, by its keyed hash, and names the golden IDs it was about when it
+was expressed. The last wish of a subject for a data use and channel stands. A DENIED or REVOKED one forbids at
+once, whatever the publication says; a GRANTED one lifts an earlier wish of the same subject, and allows only
+when it has become a consent in the lake (fail closed).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from functools import cached_property
+from typing import Literal
+
+import polars as pl
+from sqlalchemy import func, select
+
+from onefold_storage.clock import Clock
+from onefold_storage.keyed_hash import KeyedHash
+from onefold_storage.ledger_access import Access
+from onefold_storage.ledger_tables import wishes
+
+State = Literal["GRANTED", "DENIED", "REVOKED"]
+ANY = "any"
+Subject = tuple[str, str]
+"""Kind of identifier and its keyed hash."""
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What one person wants: `data_use` and `channel` may be `any`; `evidence` says where it was expressed."""
+
+    subject_kind: str
+    subject_hash: str
+    data_use: str
+    channel: str
+    state: State
+    golden_ids: tuple[str, ...] = ()
+    evidence: str | None = None
+
+    @property
+    def forbids(self) -> bool:
+        """Whether it takes a permission away."""
+        return self.state != "GRANTED"
+
+    def covers(self, data_use: str, channel: str) -> bool:
+        """Whether it speaks about that data use and channel."""
+        return self.data_use in (data_use, ANY) and self.channel in (channel, ANY)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """All wishes by subject, newest first: for a data use and a channel, the newest that covers them stands."""
+
+    revision: int
+    by_subject: Mapping[Subject, tuple[Wish, ...]]
+
+    @cached_property
+    def by_golden_id(self) -> Mapping[str, tuple[Subject, ...]]:
+        """The subjects that were known to be a customer's when the wish was expressed."""
+        found: dict[str, dict[Subject, None]] = {}
+        for subject, expressed in self.by_subject.items():
+            for golden_id in {g for w in expressed for g in w.golden_ids}:
+                found.setdefault(golden_id, {})[subject] = None
+        return {g: tuple(s) for g, s in found.items()}
+
+    def forbidding(self, subjects: Iterable[Subject], data_use: str, channel: str) -> Wish | None:
+        """The wish that forbids contact with a person who has these subjects: the strictest wins; else None."""
+        for subject in subjects:
+            covering = (w for w in self.by_subject.get(subject, ()) if w.covers(data_use, channel))
+            newest = next(covering, None)
+            if newest is not None and newest.forbids:
+                return newest
+        return None
+
+
+class Wishes:
+    """The book of live wishes."""
+
+    def __init__(self, access: Access, clock: Clock) -> None:
+        self._access = access
+        self._clock = clock
+
+    def add(self, wanted: Iterable[Wish], actor: str) -> datetime:
+        """Keep wishes; gives the time they were expressed at."""
+        at = self._clock.now()
+        rows = [{**asdict(w), "golden_ids": list(w.golden_ids), "at": at, "actor": actor} for w in wanted]
+        if rows:
+            with self._access.write() as connection:
+                connection.execute(wishes.insert(), rows)
+        return at
+
+    def revision(self) -> int:
+        """Grows with every wish: readers that know it need not read again."""
+        with self._access.read() as connection:
+            return connection.execute(select(func.coalesce(func.max(wishes.c.id), 0))).scalar_one()
+
+    def standing(self) -> Standing:
+        """What every subject wants now."""
+        with self._access.read() as connection:
+            rows = connection.execute(select(wishes).order_by(wishes.c.id.desc())).all()
+        by_subject: dict[Subject, list[Wish]] = {}
+        for r in rows:
+            wish = Wish(
+                r.subject_kind, r.subject_hash, r.data_use, r.channel, r.state, tuple(r.golden_ids), r.evidence
+            )
+            by_subject.setdefault((wish.subject_kind, wish.subject_hash), []).append(wish)
+        return Standing(rows[0].id if rows else 0, {s: tuple(w) for s, w in by_subject.items()})
+
+    def consents(self, records: pl.DataFrame, hashed: KeyedHash) -> pl.DataFrame:
+        """The standing wishes about these contact records, as rows for `permissions`.
+
+        `records`: record_key, email, phone, external_ids (as silver's contact records, more columns may stand).
+        Gives subject_kind, subject (in clear), data_use, channel, state, evidence, effective_at; the last wish of
+        each subject found, for a data use and channel.
+        """
+        columns = ("subject_kind", "subject_hash", "data_use", "channel", "state", "evidence", "at")
+        with self._access.read() as connection:
+            found = connection.execute(select(*(wishes.c[n] for n in columns)).order_by(wishes.c.id)).all()
+        wanted = pl.DataFrame(
+            [tuple(r) for r in found],  # oldest first
+            schema=dict.fromkeys(columns[:-1], pl.String) | {"at": pl.Datetime("us", "UTC")},
+            orient="row",
+        )
+        wanted = wanted.unique(
+            ["subject_kind", "subject_hash", "data_use", "channel"], keep="last", maintain_order=True
+        )
+        subjects = _subjects(records, wanted["subject_kind"].unique().to_list(), hashed)
+        return wanted.join(subjects, on=["subject_kind", "subject_hash"], how="inner").select(
+            "subject_kind",
+            "subject",
+            "data_use",
+            "channel",
+            "state",
+            "evidence",
+            pl.col("at").alias("effective_at"),
+        )
+
+
+def _subjects(records: pl.DataFrame, kinds: Sequence[str], hashed: KeyedHash) -> pl.DataFrame:
+    """Distinct identifiers of the kinds asked for, with their keyed hash; nothing is hashed without a wish."""
+    frames = [pl.DataFrame(schema={"subject_kind": pl.String, "subject": pl.String})]
+    direct = {"record": "record_key", "email": "email", "phone": "phone"}
+    for kind, column in direct.items():
+        if kind in kinds:
+            frames.append(records.select(pl.lit(kind).alias("subject_kind"), pl.col(column).alias("subject")))
+    schemes = [k for k in kinds if k not in direct]
+    if schemes:
+        ids = records.select(pl.col("external_ids").explode()).drop_nulls().unnest("external_ids")
+        frames.append(
+            ids.filter(pl.col("scheme").is_in(schemes)).select(
+                pl.col("scheme").alias("subject_kind"), pl.col("value").alias("subject")
+            )
+        )
+    subjects = pl.concat(frames).drop_nulls().unique()
+    kinds_, values = subjects["subject_kind"].to_list(), subjects["subject"].to_list()
+    hashes = [hashed.of(k, v) for k, v in zip(kinds_, values, strict=True)]
+    return subjects.with_columns(pl.Series("subject_hash", hashes, dtype=pl.String))

@@ -1,0 +1,106 @@
+"""Live wishes: which one stands, and that the ledger does not know whose it is."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from onefold_storage.clock import FixedClock
+from onefold_storage.errors import BadInput
+from onefold_storage.keyed_hash import KeyedHash
+from onefold_storage.ledger import Ledger
+from onefold_storage.wishes import State, Wish
+
+NOW = datetime(2018, 1, 1, tzinfo=UTC)
+HASHED = KeyedHash(b"0123456789abcdef")
+ANNA = ("email", HASHED.of("email", "anna@example.org"))
+PHONE = ("phone", HASHED.of("phone", "+4930123456"))
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    with Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}", FixedClock(NOW)) as opened:
+        yield opened
+
+
+def _wish(state: State, use: str = "marketing", channel: str = "email", subject: tuple[str, str] = ANNA) -> Wish:
+    return Wish(*subject, use, channel, state, ("g1",))
+
+
+def _forbidden(ledger: Ledger, use: str, channel: str, *subjects: tuple[str, str]) -> bool:
+    return ledger.wishes.standing().forbidding(subjects or (ANNA,), use, channel) is not None
+
+
+def test_an_objection_holds_for_its_use_and_channel_only(ledger: Ledger) -> None:
+    ledger.wishes.add([_wish("REVOKED")], "crm")
+    assert _forbidden(ledger, "marketing", "email")
+    assert not _forbidden(ledger, "marketing", "sms")
+    assert not _forbidden(ledger, "service", "email")
+    assert not _forbidden(ledger, "marketing", "email", PHONE)
+
+
+def test_the_last_wish_stands_even_at_the_same_moment(ledger: Ledger) -> None:
+    ledger.wishes.add([_wish("DENIED")], "crm")
+    ledger.wishes.add([_wish("GRANTED")], "crm")
+    assert not _forbidden(ledger, "marketing", "email")
+    ledger.wishes.add([_wish("REVOKED")], "crm")
+    assert _forbidden(ledger, "marketing", "email")
+
+
+def test_any_covers_everything_and_a_later_one_lifts_a_part(ledger: Ledger) -> None:
+    ledger.wishes.add([_wish("DENIED", "any", "any")], "crm")
+    assert _forbidden(ledger, "service", "post")
+    ledger.wishes.add([_wish("GRANTED", "marketing", "email")], "crm")
+    assert not _forbidden(ledger, "marketing", "email")
+    assert _forbidden(ledger, "marketing", "sms")
+
+
+def test_the_strictest_subject_of_a_person_wins(ledger: Ledger) -> None:
+    ledger.wishes.add([_wish("GRANTED"), _wish("DENIED", subject=PHONE)], "crm")
+    assert _forbidden(ledger, "marketing", "email", ANNA, PHONE)
+    assert ledger.wishes.standing().by_golden_id["g1"] == (PHONE, ANNA)
+
+
+def test_the_revision_moves_with_every_wish(ledger: Ledger) -> None:
+    assert ledger.wishes.revision() == ledger.wishes.standing().revision == 0
+    ledger.wishes.add([_wish("DENIED")], "crm")
+    assert ledger.wishes.revision() == ledger.wishes.standing().revision == 1
+
+
+def test_wishes_become_consents_of_the_records_that_carry_the_subject(ledger: Ledger, tmp_path: Path) -> None:
+    records = pl.DataFrame(
+        {
+            "record_key": ["crm:1", "shop:2"],
+            "email": ["anna@example.org", None],
+            "phone": [None, "+4930123456"],
+            "external_ids": [[], [{"scheme": "loyalty_card", "value": "77"}]],
+        }
+    )
+    nothing = ledger.wishes.consents(records, HASHED)
+    assert nothing.height == 0 and "subject" in nothing.columns
+    card = ("loyalty_card", HASHED.of("loyalty_card", "77"))
+    stranger = ("email", HASHED.of("email", "other@example.org"))
+    ledger.wishes.add([_wish("DENIED"), _wish("GRANTED", subject=card), _wish("DENIED", subject=stranger)], "crm")
+    ledger.wishes.add([_wish("GRANTED")], "crm")
+    found = ledger.wishes.consents(records, HASHED).sort("subject")
+    assert found["subject"].to_list() == ["77", "anna@example.org"]
+    assert found["state"].to_list() == ["GRANTED", "GRANTED"]
+    for file in tmp_path.iterdir():
+        assert b"anna@example.org" not in file.read_bytes()
+
+
+def test_the_secret_is_made_once_and_is_its_owners_alone(tmp_path: Path) -> None:
+    path = tmp_path / "home" / "secret"
+    made = KeyedHash.at(path)
+    assert KeyedHash.at(path) == made
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert made.of("email", "a") != made.of("phone", "a") != HASHED.of("phone", "a")
+    assert repr(made) == "KeyedHash()"
+    path.write_text("not a secret")
+    with pytest.raises(BadInput, match="64 hexadecimal"):
+        KeyedHash.at(path)
