@@ -362,6 +362,8 @@ BRONZE_META = (
     _text("_package_id", "the load package", required=True),
     Column("_row_id", pa.int64(), "the row's place in its package, from 0", required=True),
     _time("_landed_at", "when", required=True),
+    Column("_deleted", pa.bool_(), "the record has vanished from a snapshot", required=True),
+    _text("_extra", "columns that the contract does not name, as a JSON object", personal=True),
 )
 DECLARATIONS = Table(
     "registry/declarations",

@@ -1,0 +1,60 @@
+"""An installation: the lake, the ledger, the workspace and the clock that belong together.
+
+Cheap to open, so that each worker process opens its own from the same settings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+from onefold_storage.clock import Clock
+from onefold_storage.keyed_hash import KeyedHash
+from onefold_storage.lake import Lake
+from onefold_storage.landing import Lander
+from onefold_storage.ledger import Ledger
+from onefold_storage.settings import StorageSettings
+from onefold_storage.suppressor import Suppressor
+from onefold_storage.workspace import Workspace, clock_for
+
+
+@dataclass(frozen=True)
+class Installation:
+    """Everything that one set of settings names; each part is opened when it is first used."""
+
+    settings: StorageSettings
+
+    @cached_property
+    def clock(self) -> Clock:
+        """The one clock."""
+        return clock_for(self.settings)
+
+    @cached_property
+    def lake(self) -> Lake:
+        """The lake."""
+        return Lake.open(self.settings)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger, brought to the newest schema."""
+        return Ledger.open(self.settings.ledger, self.clock)
+
+    @cached_property
+    def workspace(self) -> Workspace:
+        """The workspace.
+
+        Raises:
+            NotFound: there is none yet.
+        """
+        return Workspace.open(self.settings.workspace_folder)
+
+    @cached_property
+    def keyed_hash(self) -> KeyedHash:
+        """The keyed hash of this installation."""
+        return KeyedHash.at(self.settings.root / "secret")
+
+    @cached_property
+    def lander(self) -> Lander:
+        """What lands deliveries."""
+        suppressor = Suppressor(self.ledger.suppression, self.keyed_hash)
+        return Lander(self.lake, self.ledger.packages, self.clock, suppressor)

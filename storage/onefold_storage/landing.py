@@ -1,0 +1,203 @@
+"""Landing: deliveries become load packages in bronze; nothing acknowledged is lost, nothing lands twice.
+
+One package at a time for each source, under its lock: rows stream through the contract's checks into parts, bad
+rows into failed events; then the manifest, the failed events and at last the bronze commit, which alone decides.
+Killed anywhere before it, the package has not landed and lands when it is sent again; after it, the ledger's copy
+is made good from the manifest. `origin` and messages hold no data of customers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import polars as pl
+import pyarrow as pa
+
+from onefold_storage.checking import Checked, check
+from onefold_storage.clock import Clock
+from onefold_storage.contracts import Contract
+from onefold_storage.deliveries import BadRow, Batch, Delivery
+from onefold_storage.errors import BadContract, OnefoldError
+from onefold_storage.lake import Lake, TableShape
+from onefold_storage.manifests import APP, committed_seq, read_manifest, write_manifest
+from onefold_storage.packages import Package, Packages
+from onefold_storage.parts import PartWriter
+from onefold_storage.schema import BRONZE_META, FAILED_EVENTS
+from onefold_storage.snapshots import SnapshotState
+from onefold_storage.suppressor import Suppressor
+
+
+@dataclass
+class _Counts:
+    sent: int = 0
+    landed: int = 0
+    failed: int = 0
+    repeated: int = 0
+    suppressed: int = 0
+
+
+class Lander:
+    """Lands deliveries into one lake."""
+
+    def __init__(self, lake: Lake, book: Packages, clock: Clock, suppressor: Suppressor) -> None:
+        self._lake, self._book, self._clock, self._suppressor = lake, book, clock, suppressor
+
+    def land(self, contract: Contract, delivery: Delivery) -> Package:
+        """Land one delivery and return its package; a content already landed is repeated, and changes nothing.
+
+        Raises:
+            BadInput: the delivery cannot be read or breaks the contract as a whole; it is held, nothing landed.
+            BadContract: the contract does not fit the table that earlier packages made.
+        """
+        with self._lake.lock(f"land:{contract.id}"):
+            last = self.reconcile(contract.id)
+            known = self._book.find(contract.id, delivery.content)
+            if known and (contract.rules.delivery == "append" or known.seq == last):
+                return known.as_repeated()
+            started = self._clock.now()
+            try:
+                return self._land(contract, delivery, last + 1, started)
+            except OnefoldError as error:
+                held = Package(
+                    contract.id,
+                    0,
+                    delivery.content,
+                    delivery.origin,
+                    0,
+                    0,
+                    0,
+                    0,
+                    0,
+                    started,
+                    started,
+                    "held",
+                    str(error),
+                )
+                self._book.record(held)
+                raise
+
+    def reconcile(self, source: str) -> int:
+        """Bring the ledger's copy up to the lake and return the last committed seq."""
+        last = committed_seq(self._lake, source)
+        for seq in range(self._book.last_seq(source) + 1, last + 1):
+            self._book.record(read_manifest(self._lake, source, seq))
+        return last
+
+    def _land(self, contract: Contract, delivery: Delivery, seq: int, started: datetime) -> Package:
+        shape = self._shape(contract)
+        package = Package(contract.id, seq, delivery.content, delivery.origin, 0, 0, 0, 0, 0, started, started)
+        bronze = self._lake.writer(contract.bronze, shape=shape)
+        failed = self._lake.writer(FAILED_EVENTS.name, partition={"source": contract.id})
+        state = SnapshotState(self._lake, contract) if contract.rules.delivery == "snapshot" else None
+        counts = _Counts()
+        for batch in delivery.batches:
+            checked = self._checked(contract, batch, state, counts)
+            self._keep_bad(failed, package, checked.bad)
+            self._keep_good(bronze, shape, package, checked.rows, deleted=False)
+            counts.landed += checked.rows.height
+        if state and not counts.failed:  # a bad row may be the one that seems to have vanished
+            self._keep_vanished(bronze, shape, package, state)
+        done = Package(
+            contract.id, seq, delivery.content, delivery.origin, counts.sent, counts.landed, counts.failed,
+            counts.repeated, counts.suppressed, started, self._clock.now(),
+        )  # fmt: skip
+        parts, bad_parts = bronze.close(), failed.close()
+        write_manifest(self._lake, done)
+        if bad_parts or self._lake.exists(FAILED_EVENTS.name):
+            with self._lake.lock(FAILED_EVENTS.name):
+                self._forget_abandoned(contract.id, seq)
+                if bad_parts:
+                    app = f"{APP}:{contract.id}"
+                    self._lake.commit(FAILED_EVENTS.name, bad_parts, transaction=(app, seq))
+        with self._lake.lock(contract.bronze):
+            self._lake.commit(contract.bronze, parts, shape=shape, transaction=(APP, seq))
+        self._book.record(done)
+        return done
+
+    def _checked(self, contract: Contract, batch: Batch, state: SnapshotState | None, counts: _Counts) -> Checked:
+        counts.sent += batch.rows.num_rows + len(batch.bad)
+        checked = check(contract, batch)
+        rows, bad = checked.rows, checked.bad
+        gone = self._suppressor.suppressed(contract, rows)
+        counts.suppressed += int(gone.sum())
+        rows = rows.filter(~gone)
+        if state and rows.height:
+            rows, repeated, twice = state.fresh(rows)
+            counts.repeated += repeated
+            bad = (*bad, *twice)
+        counts.failed += len(bad)
+        return Checked(rows, bad)
+
+    def _keep_good(
+        self, writer: PartWriter, shape: TableShape, package: Package, rows: pl.DataFrame, *, deleted: bool
+    ) -> None:
+        if not rows.height:
+            return
+        stamped = rows.with_columns(
+            pl.lit(package.package_id).alias("_package_id"),
+            pl.lit(package.started_at).dt.cast_time_unit("us").alias("_landed_at"),
+            pl.lit(deleted).alias("_deleted"),
+        )
+        names = [n for n in shape.schema.names if n in stamped.columns]
+        table = stamped.select(names).to_arrow()
+        writer.write(table.cast(pa.schema([shape.schema.field(n) for n in names])))
+
+    def _keep_vanished(self, writer: PartWriter, shape: TableShape, package: Package, state: SnapshotState) -> None:
+        """Deletions are told as rows of their own; they count as nothing sent."""
+        gone = state.vanished()
+        if gone.height:
+            numbered = gone.with_columns(_row_id=-1 - pl.int_range(gone.height, dtype=pl.Int64))
+            self._keep_good(writer, shape, package, numbered, deleted=True)
+
+    def _keep_bad(self, writer: PartWriter, package: Package, bad: tuple[BadRow, ...]) -> None:
+        if not bad:
+            return
+        n = len(bad)
+        at = pa.array([package.started_at], FAILED_EVENTS.arrow.field("failed_at").type)
+        writer.write(
+            pa.table(
+                {
+                    "package_id": [package.package_id] * n,
+                    "row_id": pa.array([b.row_id for b in bad], pa.int64()),
+                    "origin": [package.origin] * n,
+                    "field": pa.array([b.field for b in bad], pa.string()),
+                    "rule": [b.rule for b in bad],
+                    "message": [b.message for b in bad],
+                    "raw": pa.array([b.raw for b in bad], pa.binary()),
+                    "failed_at": pa.repeat(at[0], n),
+                }
+            )
+        )
+
+    def _forget_abandoned(self, source: str, seq: int) -> None:
+        """Failed events of a package that reached this seq but was never committed are told anew."""
+        if self._lake.transaction(FAILED_EVENTS.name, f"{APP}:{source}") >= seq:
+            predicate = f"source = '{source}' AND package_id >= '{source}-{seq:08d}'"
+            self._lake.handle(FAILED_EVENTS.name).delete(predicate)
+
+    def _shape(self, contract: Contract) -> TableShape:
+        """The bronze table's shape: what it has, then what the contract adds."""
+        meta = [pa.field(c.name, c.type) for c in BRONZE_META]
+        wanted = pa.schema([*contract.arrow, *meta])
+        statistics = ("_package_id", "_row_id", "_landed_at", "_deleted")
+        required = tuple(c.name for c in BRONZE_META if c.required)
+        if not self._lake.exists(contract.bronze):
+            return TableShape(wanted, (), statistics, required)
+        present = pa.schema(self._lake.handle(contract.bronze).schema().to_arrow())
+        changed = [f"{f.name} from {present.field(f.name).type} to {f.type}" for f in wanted
+                   if f.name in present.names and present.field(f.name).type != f.type]  # fmt: skip
+        if changed:
+            raise BadContract(
+                f"{contract.id}: the contract changes the type of {'; '.join(changed)}; that breaks what has "
+                "landed: give the column a new name, or keep its type"
+            )
+        added = [f for f in wanted if f.name not in present.names]
+        if added:
+            from deltalake import Schema
+
+            with self._lake.lock(contract.bronze):
+                self._lake.handle(contract.bronze).alter.add_columns(
+                    list(Schema.from_arrow(pa.schema(added)).fields)
+                )
+        return TableShape(pa.schema([*present, *added]), (), statistics, required)

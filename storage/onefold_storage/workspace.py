@@ -1,0 +1,138 @@
+"""The workspace: a user's declarations, outside the package, one small file each.
+
+    onefold.yaml         the workspace's own settings: name, clock, schedule
+    contracts/*.yaml     data contracts, one a source
+    features/*.py        feature views
+    models/*.py          models
+    connectors/*.py      connectors
+    audiences/*.yaml     audiences
+    survivorship.yaml    which source wins which field
+    data_uses.yaml       what data may be used for, on what lawful basis
+
+Every file is registered in the lake with a version that grows when it changes (`registry.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from onefold_storage import contracts
+from onefold_storage.clock import Clock, FixedClock
+from onefold_storage.contracts import Contract
+from onefold_storage.errors import BadContract, NotFound
+from onefold_storage.settings import StorageSettings
+
+FOLDERS = {
+    "contract": ("contracts", "*.yaml"),
+    "feature": ("features", "*.py"),
+    "model": ("models", "*.py"),
+    "connector": ("connectors", "*.py"),
+    "audience": ("audiences", "*.yaml"),
+}
+FILES = {"survivorship": "survivorship.yaml", "data_uses": "data_uses.yaml", "workspace": "onefold.yaml"}
+
+
+class WorkspaceSettings(BaseModel):
+    """What `onefold.yaml` may say."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = "onefold"
+    now: datetime | None = Field(default=None, description="fixes the clock, for data of another time")
+    refresh_cron: str = Field(default="0 4 * * *", description="when the refresh flow runs")
+    country: str | None = Field(default=None, description="default country of phone numbers, ISO 3166 alpha-2")
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A folder of declarations."""
+
+    folder: Path
+    settings: WorkspaceSettings
+
+    @classmethod
+    def open(cls, folder: Path) -> Workspace:
+        """The workspace in a folder.
+
+        Raises:
+            NotFound: there is none. BadContract: its `onefold.yaml` says something unknown.
+        """
+        path = folder / FILES["workspace"]
+        if not path.is_file():
+            raise NotFound(f"{path}: no workspace here; `onefold init` makes one")
+        try:
+            given = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+            return cls(folder, WorkspaceSettings.model_validate(given))
+        except yaml.YAMLError as error:
+            raise BadContract(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+        except ValidationError as error:
+            detail = error.errors(include_url=False, include_input=False)[0]
+            raise BadContract(f"{path}: {'.'.join(map(str, detail['loc']))}: {detail['msg']}") from error
+
+    def contracts(self) -> list[Contract]:
+        """Every data contract, by id.
+
+        Raises:
+            BadContract: one is not valid, or two have the same id.
+        """
+        found: dict[str, Contract] = {}
+        for path in self._files("contract"):
+            contract = contracts.read(path)
+            if contract.id in found:
+                raise BadContract(f"{path}: id: {contract.id!r} is the id of another contract too")
+            found[contract.id] = contract
+        return [found[k] for k in sorted(found)]
+
+    def contract(self, source: str) -> Contract:
+        """One contract.
+
+        Raises:
+            NotFound: no contract has that id.
+        """
+        for contract in self.contracts():
+            if contract.id == source:
+                return contract
+        known = ", ".join(c.id for c in self.contracts()) or "none"
+        raise NotFound(f"{source}: no contract in {self.folder / 'contracts'} has this id; there are {known}")
+
+    def yaml(self, kind: str) -> dict[str, object]:
+        """A single-file declaration (`survivorship`, `data_uses`) as a mapping; empty where the file is absent."""
+        path = self.folder / FILES[kind]
+        if not path.is_file():
+            return {}
+        try:
+            value = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        except yaml.YAMLError as error:
+            raise BadContract(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+        if not isinstance(value, dict):
+            raise BadContract(f"{path}: expected a mapping, found {type(value).__name__}")
+        return value
+
+    def declarations(self) -> Iterator[tuple[str, str, str]]:
+        """Every declaration as (kind, name, text)."""
+        for kind in FOLDERS:
+            for path in self._files(kind):
+                yield kind, path.stem, path.read_text(encoding="utf-8")
+        for kind, name in FILES.items():
+            path = self.folder / name
+            if path.is_file():
+                yield kind, path.stem, path.read_text(encoding="utf-8")
+
+    def _files(self, kind: str) -> list[Path]:
+        folder, pattern = FOLDERS[kind]
+        return sorted((self.folder / folder).glob(pattern))
+
+
+def clock_for(settings: StorageSettings) -> Clock:
+    """The one clock: fixed by `ONEFOLD_NOW`, else by the workspace, else the machine's."""
+    if settings.now is None and (settings.workspace_folder / FILES["workspace"]).is_file():
+        fixed = Workspace.open(settings.workspace_folder).settings.now
+        if fixed:
+            return FixedClock(fixed)
+    return settings.clock()
