@@ -1,0 +1,83 @@
+"""Emails and phone numbers to one standard, so that the same mailbox or line is always written the same way."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+import phonenumbers
+import polars as pl
+
+from onefold_workers.cleaning.text import squeezed
+from onefold_workers.cleaning.words import NO_MAILBOX, NO_PHONE
+
+_ADDRESS = r"^[^\s@<>()\[\],;:\"\\]{1,64}@(?:[\p{L}\p{N}](?:[\p{L}\p{N}-]*[\p{L}\p{N}])?\.)+[\p{L}][\p{L}\p{N}-]*[\p{L}\p{N}]$"
+_LONGEST = 254
+_SHORTEST_PHONE = 5
+
+
+def email(expr: pl.Expr) -> pl.Expr:
+    """An email address in lower case; `Jane <jane@x.org>` gives the address, of several the first, invalid null."""
+    text = squeezed(expr.cast(pl.String)).str.normalize("NFKC").str.to_lowercase()
+    inside = text.str.extract(r"<([^<>]*@[^<>]*)>", 1)
+    text = pl.coalesce(inside, text).str.replace(r"^(?:mailto|e-?mail|smtp) ?: ?", "")
+    text = text.str.split_exact(";", 0).struct.field("field_0")
+    text = text.str.replace(r"^([^,\s]+@[^,\s]+)[,\s].*$", "${1}")
+    text = text.str.strip_chars(" '\"`.,:()[]{}").str.replace(r"\s*@\s*", "@")
+    text = squeezed(text)
+    local = text.str.extract(r"^([^@]*)@", 1)
+    valid = (
+        text.str.contains(_ADDRESS)
+        & (text.str.len_chars() <= _LONGEST)
+        & ~text.str.contains(r"\.\.|^\.|\.@", literal=False)
+        & ~local.is_in(NO_MAILBOX)
+    )
+    return pl.when(valid).then(text)
+
+
+def phone(expr: pl.Expr, country: str | pl.Expr | None = None) -> pl.Expr:
+    """A phone number in E.164 (`+4930123456`), or its digits where it is not a valid number; null where nobody's.
+
+    `country`: ISO 3166 alpha-2 of numbers written without a country code: one for all, or one per row.
+    Every distinct number is looked at once, whatever the number of rows.
+    """
+    region = country if isinstance(country, pl.Expr) else pl.lit(country, dtype=pl.String)
+    pair = pl.struct(squeezed(expr.cast(pl.String)).alias("number"), region.alias("country"))
+    return pair.map_batches(_phones, return_dtype=pl.String)
+
+
+def _phones(pairs: pl.Series) -> pl.Series:
+    frame = pairs.struct.unnest()
+    distinct = frame.unique(maintain_order=True).drop_nulls("number")
+    standard = [_phone(number, country) for number, country in distinct.iter_rows()]
+    known = distinct.with_columns(pl.Series("phone", standard, dtype=pl.String))
+    joined = frame.join(known, on=["number", "country"], how="left", nulls_equal=True, maintain_order="left")
+    return joined.get_column("phone").alias(pairs.name)
+
+
+def _phone(text: str, country: str | None) -> str | None:
+    text = unicodedata.normalize("NFKC", text)
+    for part in re.split(r"[;|]|,\s|\s/\s", text):
+        digits = "".join(str(unicodedata.digit(c)) for c in part if unicodedata.digit(c, None) is not None)
+        if len(digits) >= _SHORTEST_PHONE:
+            break
+    else:
+        return None
+    if len(set(digits)) == 1 or digits in NO_PHONE:
+        return None
+    abroad = f"+{digits[2:]}" if digits.startswith("00") else None
+    for candidate in (part, abroad, digits):
+        valid = _e164(candidate, country) if candidate else None
+        if valid:
+            return valid
+    return digits
+
+
+def _e164(text: str, country: str | None) -> str | None:
+    try:
+        number = phonenumbers.parse(text, country)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_valid_number(number):
+        return None
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
