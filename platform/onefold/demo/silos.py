@@ -185,6 +185,7 @@ def support(people: pl.DataFrame, rows: np.ndarray, rng: np.random.Generator) ->
             "case_id": key,
             "opened": [iso(m) for m in opened],
             "closed": [iso(m) for m in closed],
+            "updated": [iso(c or o) for c, o in zip(closed, opened, strict=True)],
             "status": state,
             "channel": either(by_mail, np.full(v.n, "email"), np.full(v.n, "phone")),
             "topic": topic,
