@@ -1,0 +1,100 @@
+"""A Dask client: of the scheduler that the settings name, or of worker processes on this machine.
+
+`cluster()` may be nested: a flow opens it once and each stage inside reuses it. Workers compute with one thread
+each, so that two workers do not fight over a core.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+import dask
+from distributed import Client, LocalCluster
+
+from onefold_workers.settings import WorkerSettings
+
+T = TypeVar("T")
+R = TypeVar("R")
+_current: ContextVar[Client | None] = ContextVar("onefold_dask_client", default=None)
+_THREADS = {
+    "POLARS_MAX_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "ARROW_NUM_THREADS": "1",
+}
+
+
+@contextmanager
+def cluster(settings: WorkerSettings | None = None) -> Iterator[Client]:
+    """A connected client; the one already open in this context, where there is one."""
+    open_already = _current.get()
+    if open_already is not None:
+        yield open_already
+        return
+    chosen = settings or WorkerSettings()
+    with _connected(chosen) as client:
+        token = _current.set(client)
+        try:
+            yield client
+        finally:
+            _current.reset(token)
+
+
+@contextmanager
+def _connected(settings: WorkerSettings) -> Iterator[Client]:
+    if settings.dask_scheduler:
+        with Client(settings.dask_scheduler, set_as_default=False) as client:
+            yield client
+        return
+    quiet = {"distributed.nanny.pre-spawn-environ": _THREADS, "distributed.admin.log-length": 0}
+    with (
+        dask.config.set(quiet),
+        LocalCluster(
+            n_workers=settings.dask_workers or min(os.cpu_count() or 1, 8),
+            threads_per_worker=1,
+            processes=True,
+            memory_limit=settings.dask_memory,
+            host="127.0.0.1",
+            dashboard_address=f"127.0.0.1:{settings.dask_dashboard_port}",
+            silence_logs=logging.ERROR,
+        ) as local,
+        Client(local, set_as_default=False) as client,
+    ):
+        yield client
+
+
+def spread(
+    task: Callable[[T], R], chunks: Iterable[T], *, on_done: Callable[[int, int], None] | None = None
+) -> list[R]:
+    """Run `task` on each chunk, one Dask task a chunk, and return the results in order.
+
+    The first error ends the rest. `on_done(finished, all)` is told after each. The signature suits
+    `run_tasks` of the pure functions that are given a map.
+    """
+    listed = list(chunks)
+    with cluster() as client:
+        futures = client.map(task, listed, pure=False)
+        if on_done is not None:
+            from distributed import as_completed
+
+            for n, done in enumerate(as_completed(futures), start=1):
+                done.result()
+                on_done(n, len(listed))
+        results: list[R] = client.gather(futures)
+        return results
+
+
+def dashboard(client: Client) -> str:
+    """Address of the dashboard."""
+    return str(client.dashboard_link)
+
+
+def describe(client: Client) -> dict[str, Any]:
+    """Workers and threads, for reports."""
+    info = client.scheduler_info(n_workers=-1)["workers"]
+    return {"workers": len(info), "threads": sum(w["nthreads"] for w in info.values())}

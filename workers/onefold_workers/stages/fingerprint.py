@@ -1,0 +1,24 @@
+"""What a result was computed from, as one short text: equal text, equal result, nothing to do."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+from types import ModuleType
+from typing import Any
+
+from onefold_storage.lake import Lake
+
+
+def fingerprint(lake: Lake, tables: list[str], **facts: Any) -> str:
+    """SHA-256 over the versions of tables and further facts (which must be JSON)."""
+    versions = {t: lake.version(t) for t in sorted(tables)}
+    text = json.dumps([versions, facts], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def code_of(*modules: ModuleType) -> str:
+    """SHA-256 of modules' source: a changed rule recomputes what it made."""
+    text = "".join(inspect.getsource(m) for m in modules)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

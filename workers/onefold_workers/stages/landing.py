@@ -1,0 +1,55 @@
+"""Sources to bronze: each source is one task; each of its deliveries one load package."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from onefold_storage.contracts import Contract
+from onefold_storage.errors import OnefoldError
+from onefold_storage.installation import Installation
+from onefold_storage.packages import Package
+from onefold_storage.settings import StorageSettings
+from onefold_workers.cluster import spread
+from onefold_workers.connectors import deliveries
+
+
+@dataclass(frozen=True)
+class Landed:
+    """What came of one source: its packages, and the errors of deliveries that were held back."""
+
+    source: str
+    packages: tuple[Package, ...] = ()
+    errors: tuple[str, ...] = field(default=())
+
+
+def land_sources(
+    installation: Installation,
+    contracts: list[Contract],
+    *,
+    on_done: Callable[[int, int], None] | None = None,
+) -> list[Landed]:
+    """Land every source, one Dask task a source, in the order given. A held delivery stops no other."""
+    base = installation.settings.workspace_folder
+    task = partial(land_source, installation.settings, base=base)
+    return spread(task, contracts, on_done=on_done)
+
+
+def land_source(settings: StorageSettings, contract: Contract, base: Path) -> Landed:
+    """Land one source, on a worker. `base`: where relative locations start."""
+    installation = Installation(settings)
+    packages: list[Package] = []
+    errors: list[str] = []
+    try:
+        for delivery in deliveries(contract, base):
+            try:
+                packages.append(installation.lander.land(contract, delivery))
+            except OnefoldError as error:
+                errors.append(str(error))
+    except OnefoldError as error:
+        errors.append(str(error))
+    finally:
+        installation.ledger.close()
+    return Landed(contract.id, tuple(packages), tuple(errors))

@@ -1,0 +1,77 @@
+"""Golden records and permissions: one task a partition of customers, one commit a table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import polars as pl
+
+from onefold_storage.contracts import Contract
+from onefold_storage.installation import Installation
+from onefold_storage.lake import Lake
+from onefold_storage.parts import Part
+from onefold_storage.schema import CONSENTS, CONTACT_RECORDS, CUSTOMERS, LINKS, PERMISSIONS
+from onefold_storage.settings import StorageSettings
+from onefold_storage.workspace import Workspace
+from onefold_workers.cluster import spread
+from onefold_workers.permissions import DataUses, permissions
+from onefold_workers.profiles import golden_records
+from onefold_workers.stages.fingerprint import fingerprint
+from onefold_workers.stages.gathering import Gathered, customer_records, customer_rows
+from onefold_workers.survivorship import Survivorship
+
+
+@dataclass(frozen=True)
+class ProfileTask:
+    """What a worker needs to know to build one partition's golden records."""
+
+    settings: StorageSettings
+    gathered: Gathered
+    survivorship: Survivorship
+    uses: DataUses
+
+
+def build_profiles(installation: Installation, contracts: list[Contract], gathered: Gathered) -> bool:
+    """Build golden records and permissions; False where nothing had changed."""
+    lake, workspace = installation.lake, installation.workspace
+    survivorship = survivorship_of(workspace, contracts)
+    uses = DataUses.model_validate(workspace.yaml("data_uses") or DataUses().model_dump())
+    facts = {"survivorship": survivorship.model_dump(mode="json"), "uses": uses.model_dump(mode="json")}
+    tables = [LINKS.name, CONTACT_RECORDS.name, CONSENTS.name]
+    inputs = fingerprint(lake, tables, gathered=gathered.version, **facts)
+    if lake.inputs(CUSTOMERS.name) == inputs and lake.inputs(PERMISSIONS.name) == inputs:
+        return False
+    task = ProfileTask(installation.settings, gathered, survivorship, uses)
+    results = spread(partial(_profile, task), range(gathered.partitions))
+    for name, place in ((PERMISSIONS.name, 1), (CUSTOMERS.name, 0)):
+        with lake.lock(name):
+            lake.commit(name, [p for r in results for p in r[place]], replace=True, inputs=inputs)
+    return True
+
+
+def survivorship_of(workspace: Workspace, contracts: list[Contract]) -> Survivorship:
+    """The workspace's rules, with each source's trust taken from its contract where the rules name none."""
+    given = workspace.yaml("survivorship")
+    trust = {c.id: c.rules.trust for c in contracts}
+    stated = given.get("trust")
+    return Survivorship.model_validate(
+        {**given, "trust": {**trust, **(stated if isinstance(stated, dict) else {})}}
+    )
+
+
+def _profile(task: ProfileTask, partition: int) -> tuple[list[Part], list[Part]]:
+    lake: Lake = Installation(task.settings).lake
+    records = customer_records(lake, task.gathered.partitions, partition)
+    seen = (
+        customer_rows(lake, task.gathered, "interactions", partition)
+        .group_by("golden_id")
+        .agg(first_seen=pl.col("effective_at").min(), last_seen=pl.col("effective_at").max())
+        .collect()
+    )
+    customers = golden_records(records, task.survivorship, seen)
+    allowed = permissions(lake.scan(CONSENTS.name).collect(), records, task.uses)
+    return (
+        lake.parts(CUSTOMERS.name, lake.frame_to_arrow(CUSTOMERS.name, customers)),
+        lake.parts(PERMISSIONS.name, lake.frame_to_arrow(PERMISSIONS.name, allowed)),
+    )
