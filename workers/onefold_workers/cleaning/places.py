@@ -13,7 +13,7 @@ from onefold_workers.cleaning.words import ALPHA3, COUNTRY_WORDS, NOT_HOUSE, POS
 _HOUSE = r"\d{1,5}[A-Za-z]?(?: ?[-/] ?\d{1,5}[A-Za-z]?)?"
 _LEADING = rf"^({_HOUSE})[, ]+(.*\p{{L}}{{2}}.*)$"
 _TRAILING = (
-    rf"^(.*\p{{L}}{{2}}.*?),? +(?:(?i:nr|no|nº|n°)[. ]*)?(\d{{1,4}} ?[A-Za-z]?(?: ?[-/] ?\d{{1,4}}[A-Za-z]?)?)$"
+    r"^(.*\p{L}{2}.*?),? +(?:(?i:nr|no|nº|n°)[. ]*)?(\d{1,4} ?[A-Za-z]?(?: ?[-/] ?\d{1,4}[A-Za-z]?)?)$"
 )
 _NOT_HOUSE = rf"(?i)\b(?:{'|'.join(NOT_HOUSE)})\.? *\d+ ?[a-z]?$|#"
 
@@ -39,7 +39,7 @@ def postcode(expr: pl.Expr, country: str | pl.Expr | None = None) -> pl.Expr:
     where = country if isinstance(country, pl.Expr) else pl.lit(country, dtype=pl.String)
     text = tidy(expr.cast(pl.String)).str.normalize("NFKC").str.to_uppercase().str.replace(r"\.0$", "")
     text = pl.when(~text.str.contains(r"^[0-]*$")).then(text)
-    text = pl.when(where.is_null()).then(text).otherwise(text.str.replace(rf"^(?:[A-Z]{{1,2}})-(\d)", "${1}"))
+    text = pl.when(where.is_null()).then(text).otherwise(text.str.replace(r"^(?:[A-Z]{1,2})-(\d)", "${1}"))
     digits = text.str.contains(r"^\d+$")
     known = pl.when(where == "US").then(text.str.replace(r"^(\d{5})[- ]?\d{4}$", "${1}")).otherwise(text)
     for width in sorted(set(POSTCODE_DIGITS.values())):

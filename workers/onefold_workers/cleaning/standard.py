@@ -12,11 +12,12 @@ from datetime import date
 
 import polars as pl
 import pyarrow as pa
+
 from onefold_storage.errors import BadInput
 from onefold_storage.schema import PERSON
-
 from onefold_workers.cleaning import contact_points, dates, places, text, words
 
+PERSON_KINDS = tuple(c.name for c in PERSON)
 EXTERNAL_ID_TYPE = pl.List(pl.Struct({"scheme": pl.String, "value": pl.String}))
 PERSON_TYPES: dict[str, pl.DataType] = {
     c.name: pl.Date() if pa.types.is_date32(c.type) else pl.String() for c in PERSON

@@ -1,0 +1,131 @@
+"""How one value becomes a canonical one: text, keys, money, moments, JSON. Expressions only; nothing is looped over."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import polars as pl
+import pyarrow as pa
+
+from onefold_storage.checking import localise
+from onefold_workers.cleaning import as_text, squeezed
+
+MONEY = pl.Decimal(18, 4)
+MOMENT = pl.Datetime("us", "UTC")
+_EXACT = pl.Decimal(38, 18)
+_LARGEST = 10**14
+_ZONED = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z")
+_NAIVE = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M")
+_DAYS = ("%Y-%m-%d", "%Y%m%d")
+_EPOCH_UNITS = ((10**16, 1), (10**13, 1_000), (10**10, 1_000_000))
+
+
+def written(expr: pl.Expr, dtype: pl.DataType, *values: Mapping[str, str | None] | None) -> pl.Expr:
+    """A column as text without space at its ends, empty is null; then the value maps, one after the other."""
+    text = as_text(expr, dtype).str.strip_chars()
+    text = pl.when(text != "").then(text)
+    for mapped in values:
+        if mapped:
+            text = text.replace(list(mapped), list(mapped.values()), return_dtype=pl.String)
+    return text
+
+
+def record_key(source: str, columns: Sequence[str], schema: Mapping[str, pl.DataType]) -> pl.Expr:
+    """Record key out of key columns: `source:` and their values as text joined by `|`; null where one is."""
+    parts = [written(pl.col(c), schema[c]) for c in columns]
+    return pl.concat_str([pl.lit(f"{source}:") + parts[0], *parts[1:]], separator="|")
+
+
+def row_key(source: str) -> pl.Expr:
+    """Record key of a row of a source without keys: where it stands, `source:package:row`."""
+    return pl.format("{}:{}:{}", pl.lit(source), pl.col("_package_id"), pl.col("_row_id"))
+
+
+def money(expr: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """An amount as decimal(18, 4), rounded half to even; null where it is none or too large.
+
+    A float is read as the shortest decimal that stands for it (0.1 is 0.1, not 0.1000000000000000055).
+    Text may have a currency sign, thousands separators and a decimal comma; in brackets it is negative.
+    """
+    if dtype.is_integer() or dtype.is_decimal():
+        exact = expr.cast(pl.String)
+    elif dtype.is_float():
+        exact = pl.when(expr.abs() < _LARGEST).then(expr.cast(pl.String))
+    else:
+        exact = _plain_number(as_text(expr, dtype))
+    rounded = exact.cast(_EXACT, strict=False).round(4, mode="half_to_even")
+    return pl.when(rounded.abs() < _LARGEST).then(rounded).otherwise(None).cast(MONEY, strict=False)
+
+
+def _plain_number(text: pl.Expr) -> pl.Expr:
+    bare = text.str.replace_all(r"[\s'’\p{Sc}]|[A-Za-z]{3}$|^[A-Za-z]{3}", "")
+    bare = bare.str.replace(r"^\((.*)\)$", "-${1}").str.replace(r"^([\d.,]+)-$", "-${1}").str.replace("−", "-")
+    comma_last = bare.str.contains(r",\d{1,2}$") | bare.str.contains(r"\.\d{3}(?:\.\d{3})*,\d*$")
+    european = bare.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
+    plain = pl.when(comma_last).then(european).otherwise(bare.str.replace_all(",", "", literal=True))
+    return pl.when(plain.str.contains(r"^[+-]?\d*\.?\d*(?:[eE][+-]?\d+)?$")).then(plain)
+
+
+def number(expr: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+    """A quantity as float; null where it is none or not finite."""
+    value = _plain_number(as_text(expr, dtype)) if dtype == pl.String else expr
+    found = value.cast(pl.Float64, strict=False)
+    return pl.when(found.is_finite()).then(found)
+
+
+def moment(expr: pl.Expr, dtype: pl.DataType, zone: str, form: str | None = None) -> pl.Expr:
+    """A point in time in UTC; what has no time zone is in `zone`, a day is its midnight there.
+
+    Text is read by `form` (strftime), else as ISO 8601; whole numbers as yyyymmdd, or seconds, milliseconds or
+    microseconds since 1970 by their size. Null where it is none of these.
+    """
+    if isinstance(dtype, pl.Datetime):
+        value = expr.cast(pl.Datetime("us", dtype.time_zone))
+        return value.dt.convert_time_zone("UTC") if dtype.time_zone else localise(value, zone)
+    if dtype == pl.Date:
+        return localise(expr.cast(pl.Datetime("us")), zone)
+    text = as_text(expr, dtype).str.strip_chars()
+    tries: list[pl.Expr] = []
+    if form:
+        if "%z" in form:
+            tries.append(text.str.to_datetime(form, strict=False, time_zone="UTC", time_unit="us"))
+        elif any(code in form for code in ("%H", "%I", "%T", "%R", "%s", "%X", "%c")):
+            tries.append(localise(text.str.to_datetime(form, strict=False, time_unit="us"), zone))
+        else:
+            tries.append(localise(text.str.to_date(form, strict=False).cast(pl.Datetime("us")), zone))
+    iso = text.str.replace(r"^(\d{4}-\d{2}-\d{2}) ", "${1}T").str.replace(r" ?(?:Z|z|UTC|GMT)$", "+00:00")
+    iso = iso.str.replace(r" ([+-]\d{2}:?\d{2})$", "${1}")
+    tries += [iso.str.to_datetime(f, strict=False, time_zone="UTC", time_unit="us") for f in _ZONED]
+    tries += [localise(iso.str.to_datetime(f, strict=False, time_unit="us"), zone) for f in _NAIVE]
+    tries += [localise(iso.str.to_date(f, strict=False).cast(pl.Datetime("us")), zone) for f in _DAYS]
+    tries.append(_epoch(text))
+    return pl.coalesce(tries)
+
+
+def _epoch(text: pl.Expr) -> pl.Expr:
+    count = pl.when(text.str.contains(r"^\d{9,17}$")).then(text).cast(pl.Int64, strict=False)
+    micros = count * 1_000_000
+    for least, factor in reversed(_EPOCH_UNITS):
+        smaller = {1_000_000: 1_000, 1_000: 1, 1: 1}[factor]
+        micros = pl.when(count >= least).then(count * smaller).otherwise(micros)
+    return micros.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+
+
+def json(columns: Mapping[str, pl.Expr]) -> pl.Expr:
+    """Columns as a JSON object, one per row; null where every one of them is."""
+    if not columns:
+        return pl.lit(None, dtype=pl.String)
+    nothing = pl.all_horizontal(e.is_null() for e in columns.values())
+    text = pl.struct(e.alias(n) for n, e in columns.items()).struct.json_encode()
+    return pl.when(~nothing).then(text)
+
+
+def label(expr: pl.Expr) -> pl.Expr:
+    """Text for people: tidy spaces, nothing where it is empty."""
+    text = squeezed(expr)
+    return pl.when(text != "").then(text)
+
+
+def polars_type(arrow: pa.DataType) -> pl.DataType:
+    """The Polars type of an Arrow one."""
+    return pl.Series(pa.array([], arrow)).dtype
