@@ -1,6 +1,6 @@
 """The workspace: a user's declarations, outside the package, one small file each.
 
-    onefold.yaml         the workspace's own settings: name, clock, schedule
+    onefold.yaml         the workspace's own settings: name, clock, truth to measure by
     contracts/*.yaml     data contracts, one a source
     features/*.py        feature views
     models/*.py          models
@@ -45,7 +45,10 @@ class WorkspaceSettings(BaseModel):
 
     name: str = "onefold"
     now: datetime | None = Field(default=None, description="fixes the clock, for data of another time")
-    refresh_cron: str = Field(default="0 4 * * *", description="when the refresh flow runs")
+    truth: str | None = Field(
+        default=None,
+        description="Parquet file with record_key and person, relative to the workspace; it only measures",
+    )
     country: str | None = Field(default=None, description="default country of phone numbers, ISO 3166 alpha-2")
 
 

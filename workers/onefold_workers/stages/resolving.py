@@ -6,13 +6,14 @@ The identity model is kept in the lake and used again until the sources or their
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import orjson
 import polars as pl
 
 from onefold_storage.contracts import Contract
+from onefold_storage.errors import NotFound
 from onefold_storage.installation import Installation
 from onefold_storage.lake import Lake
 from onefold_storage.schema import CONTACT_RECORDS, EDGES, EVIDENCE, HISTORY, LINKS
@@ -20,10 +21,13 @@ from onefold_workers import identity
 from onefold_workers.cluster import spread
 from onefold_workers.identity import IdentityModel
 from onefold_workers.stages.fingerprint import fingerprint
-from onefold_workers.stages.records import current_records
+from onefold_workers.stages.records import current_links, current_records
 
 MODEL = "identity/model.json"
 REPORT = "identity/report.json"
+
+
+QUALITY = "identity/quality.json"
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,23 @@ def resolve_identities(installation: Installation, contracts: list[Contract], *,
         lake.replace(EDGES.name, lake.frame_to_arrow(EDGES.name, result.edges))
         _append_history(lake, history)
         lake.replace(LINKS.name, lake.frame_to_arrow(LINKS.name, now_links), inputs=inputs)
+        measure_quality(installation)
     return _resolved(lake, changed=True)
+
+
+def measure_quality(installation: Installation) -> None:
+    """Measure the links against the workspace's truth, where it names one; the truth decides nothing."""
+    lake, workspace = installation.lake, installation.workspace
+    if not workspace.settings.truth:
+        lake.objects.delete(QUALITY)
+        return
+    path = workspace.folder / workspace.settings.truth
+    if not path.is_file():
+        raise NotFound(f"{path}: the file that onefold.yaml names as truth is missing")
+    truth = pl.read_parquet(path).select("record_key", truth="person")
+    links = current_links(lake).select("record_key", cluster="golden_id").collect()
+    quality = identity.pairwise_quality(links, truth)
+    lake.objects.put(QUALITY, orjson.dumps(asdict(quality)))
 
 
 def _append_history(lake: Lake, history: pl.DataFrame) -> None:

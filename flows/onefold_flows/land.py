@@ -1,0 +1,53 @@
+"""land: every source's new deliveries become load packages in bronze."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow, task
+
+from onefold_flows.progress import announce
+from onefold_flows.stage import Outcome, run_stage, table
+from onefold_storage.errors import BadInput
+from onefold_storage.installation import Installation
+from onefold_storage.packages import Package
+from onefold_workers.stages.landing import land_sources
+
+COUNTS = ("sent", "landed", "failed", "repeated", "suppressed")
+
+
+@task(name="land")
+def land_stage(sources: list[str] | None = None) -> Outcome:
+    """Land the named sources, or all of the workspace's contracts. A held delivery stops no other."""
+
+    def body(installation: Installation, _run: str) -> Outcome:
+        contracts = installation.workspace.contracts()
+        if sources:
+            contracts = [installation.workspace.contract(s) for s in sources]
+        results = land_sources(
+            installation, contracts, on_done=lambda n, of: announce("land", "step", f"{n} of {of} sources")
+        )
+        totals = {k: sum(getattr(p, k) for r in results for p in r.packages) for k in COUNTS}
+        errors = tuple(e for r in results for e in r.errors)
+        packages = [_counts(p) for r in results for p in r.packages]
+        page = table(["source", "origin", "status", *COUNTS], [list(p.values()) for p in packages])
+        page += "".join(f"\n- held: {e}" for e in errors)
+        line = f"{totals['landed']:,} rows landed from {len(contracts)} sources"
+        line += "".join(f", {totals[k]:,} {k}" for k in COUNTS[2:] if totals[k])
+        return Outcome({"packages": packages, "errors": list(errors), **totals}, line, page, errors=errors)
+
+    return run_stage("land", body)
+
+
+def _counts(package: Package) -> dict[str, Any]:
+    facts = {"source": package.source, "origin": package.origin, "status": package.status}
+    return facts | {k: getattr(package, k) for k in COUNTS}
+
+
+@flow(name="land")
+def land(sources: list[str] | None = None) -> dict[str, Any]:
+    """Land the named sources, or all; raises at the end if a delivery was held back."""
+    outcome = land_stage(sources)
+    if outcome.errors:
+        raise BadInput("\n".join(outcome.errors))
+    return outcome.facts

@@ -1,0 +1,32 @@
+"""refresh: land, integrate, train, score and publish, in that order, as one flow run on one cluster."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow
+
+from onefold_flows.integrate import integrate_stage
+from onefold_flows.land import land_stage
+from onefold_flows.publish import publish_stage
+from onefold_flows.score import score_stage
+from onefold_flows.train import train_stage
+from onefold_storage.errors import BadInput
+from onefold_workers.cluster import cluster
+
+
+@flow(name="refresh")
+def refresh(sources: list[str] | None = None, retrain: bool = False) -> dict[str, Any]:
+    """The whole walk. What was held back at landing stops nothing else, and is told at the end."""
+    with cluster():
+        landed = land_stage(sources)
+        outcomes = {
+            "land": landed,
+            "integrate": integrate_stage(retrain),
+            "train": train_stage(retrain),
+            "score": score_stage(),
+            "publish": publish_stage(),
+        }
+    if landed.errors:
+        raise BadInput("\n".join(landed.errors))
+    return {name: outcome.facts for name, outcome in outcomes.items()}

@@ -1,0 +1,60 @@
+"""The state of an installation as one object: tables, packages, identity, models, publication."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import polars as pl
+
+from onefold_storage.installation import Installation
+from onefold_storage.schema import LINKS
+
+MODELS = "models/figures.json"
+"""Where training keeps each model's figures: name, version, metric, value, baseline, interval, beats_baseline."""
+
+
+def status(installation: Installation) -> dict[str, Any]:
+    """Everything that `onefold status` tells; quick, and free of personal data."""
+    lake = installation.lake
+    tables = [{"name": n, "rows": lake.rows(n), "version": lake.version(n)} for n in lake.names()]
+    return {
+        "tables": tables,
+        "packages": packages(installation),
+        "identity": identity(installation),
+        "models": _object(installation, MODELS) or [],
+        "publication": _object(installation, "publications/current.json"),
+    }
+
+
+def packages(installation: Installation) -> list[dict[str, Any]]:
+    """The newest packages first: what was sent and what became of it."""
+    counts = ("sent", "landed", "failed", "repeated", "suppressed")
+    return [
+        {
+            "source": p.source,
+            "package_id": p.package_id,
+            "origin": p.origin,
+            "status": p.status,
+            "message": p.message,
+            **{c: getattr(p, c) for c in counts},
+        }
+        for p in installation.ledger.packages.list()
+    ]
+
+
+def identity(installation: Installation) -> dict[str, Any]:
+    """Records, customers, and pairwise quality where a truth is known (else null)."""
+    standing = installation.lake.scan(LINKS.name).filter(pl.col("valid_to").is_null())
+    counts = standing.select(records=pl.len(), customers=pl.col("golden_id").n_unique()).collect()
+    quality = _object(installation, "identity/quality.json") or {}
+    return {
+        "records": int(counts["records"].item()),
+        "customers": int(counts["customers"].item()),
+        **{k: quality.get(k) for k in ("precision", "recall", "f1")},
+    }
+
+
+def _object(installation: Installation, key: str) -> Any:
+    data = installation.lake.objects.get(key)
+    return orjson.loads(data) if data else None
