@@ -1,0 +1,40 @@
+"""What a connector is: one frozen object in one file of this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+from onefold_storage.contracts import Contract
+from onefold_storage.deliveries import Delivery
+
+
+class Options(BaseModel):
+    """Base of a connector's options (the contract's `options`): frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True)
+class Connector:
+    """One kind of source.
+
+    `name`: what contracts write as `connector`.
+    `options`: the model its options are checked against.
+    `schemes`: URL schemes (without driver, as `postgresql`) that say a location is its; `""` stands for a path.
+    `deliveries(contract, base, options)`: what lies at the contract's location, one delivery a load package.
+    Raises BadInput where nothing is there; what is wrong inside one delivery raises when its batches are read,
+    so that the others can still land.
+    `sample(location, base, rows, options)`: the first rows and the options worth writing into a contract.
+    """
+
+    name: str
+    options: type[Options]
+    schemes: tuple[str, ...]
+    deliveries: Callable[[Contract, Path, Any], Iterator[Delivery]]
+    sample: Callable[[str, Path, int, Any], tuple[pa.Table, dict[str, Any]]]

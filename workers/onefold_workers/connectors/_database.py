@@ -1,0 +1,227 @@
+"""One SQL database to read: connecting, naming tables, streaming rows; errors hold neither secrets nor data."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pyarrow as pa
+import sqlalchemy as sa
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from onefold_storage.errors import BadInput, Unavailable
+from onefold_workers.connectors._locations import Location
+
+_FRAGMENT = re.compile(r"#([\w.$ -]+)$")
+_LISTED = 20
+# SQLSTATE classes whose messages speak of names, roles and syntax, never of values.
+_TELLING = ("08", "28", "3D", "42", "57", "53")
+
+
+@dataclass
+class Database:
+    """An open connection, used for one statement. `columns`: those of the last result."""
+
+    location: Location
+    connection: sa.Connection
+    table: str | None
+    where: str
+    columns: list[str] = field(default_factory=list)
+
+    @staticmethod
+    @contextmanager
+    def open(location: Location, base: Path, where: str) -> Iterator[Database]:
+        """Connect; a relative SQLite path starts from `base`. `where` is how errors name the location.
+
+        Raises:
+            BadInput: not a database URL, no such file, a driver that is not installed, or an error while reading.
+            Unavailable: the server does not answer.
+        """
+        url, table = _url(location, base, where)
+        shown = _shown(url)
+        try:
+            engine = sa.create_engine(url, poolclass=NullPool)
+        except (NoSuchModuleError, ImportError) as error:
+            raise BadInput(f"{where}: no driver for {url.drivername}; install one, or name another") from error
+        if engine.dialect.is_async:
+            raise BadInput(f"{where}: {url.drivername} is asynchronous; name a driver that is not")
+        if engine.dialect.name == "sqlite":
+            sa.event.listen(engine, "connect", _keep_all_text)
+        try:
+            connection = engine.connect()
+        except DBAPIError as error:
+            reason = location.redact(_reason(error))
+            if engine.dialect.name == "sqlite":
+                raise BadInput(f"{where}: {shown} cannot be opened ({reason})") from None
+            raise Unavailable(f"{where}: {shown} does not answer ({reason})") from None
+        try:
+            with connection:
+                yield Database(location, connection, table, where)
+        except DBAPIError as error:
+            raise BadInput(f"{where}: {shown}: {location.redact(_reason(error))}") from None
+        except SQLAlchemyError as error:
+            raise BadInput(f"{where}: {shown} cannot be read ({type(error).__name__})") from None
+        finally:
+            engine.dispose()
+
+    def origin(self, table: str | None) -> str:
+        """The database and what is read from it, without user and password."""
+        name = table or self.table
+        return self.location.redact(_shown(self.connection.engine.url) + (f"#{name}" if name else ""))
+
+    def table_name(self, option: str | None) -> str:
+        """The table to read: the option's, the one after `#` in the URL, or the only one that there is.
+
+        Raises:
+            BadInput: none of these.
+        """
+        if name := option or self.table:
+            return name
+        names = sa.inspect(self.connection).get_table_names()
+        if len(names) == 1:
+            return names[0]
+        raise BadInput(f"{self.where}: expected a table (option `table`, or `#table` after the URL); {_has(names)}")
+
+    def select(
+        self, option: str | None, key: tuple[str, ...], otherwise: tuple[str, ...]
+    ) -> tuple[list[str], dict[str, pa.DataType | None], sa.Executable]:
+        """Columns, their Arrow types where the database fixes them, and the statement for a whole table by key.
+
+        Raises:
+            BadInput: no such table or key column; the message says what there is.
+        """
+        name = self.table_name(option)
+        schema, _, bare = name.rpartition(".")
+        inspector = sa.inspect(self.connection)
+        if schema and inspector.has_table(name):
+            schema, bare = "", name
+        if not inspector.has_table(bare, schema or None):
+            names = [*inspector.get_table_names(schema or None), *inspector.get_view_names(schema or None)]
+            raise BadInput(f"{self.where}: no table {name!r}; {_has(names)}")
+        columns = inspector.get_columns(bare, schema or None)
+        names = [c["name"] for c in columns]
+        missing = [k for k in key if k not in names]
+        if missing:
+            raise BadInput(f"{self.where}: key: {name} has no column {', '.join(missing)}; {_has(names)}")
+        own = inspector.get_pk_constraint(bare, schema or None)["constrained_columns"] if not key else []
+        order = key or tuple(own) or tuple(k for k in otherwise if set(otherwise) <= set(names))
+        # Columns without a type: values come as the driver gives them, unchanged by SQLAlchemy.
+        source = sa.table(bare, *map(sa.column, names), schema=schema or None)
+        statement = sa.select(source).order_by(*(source.c[k] for k in order))
+        types = {c["name"]: _arrow_type(c["type"], self.connection.dialect.name) for c in columns}
+        return names, types, statement
+
+    def fetch(self, statement: sa.Executable, rows: int) -> Iterator[list[tuple[Any, ...]]]:
+        """The result, `rows` rows at a time, from a server-side cursor where the driver has one.
+
+        Raises:
+            BadInput: the query gives no rows, or two columns of one name.
+        """
+        result = self.connection.execution_options(stream_results=True, yield_per=rows).execute(statement)
+        if not result.returns_rows:
+            raise BadInput(f"{self.where}: query: expected one that returns rows")
+        self.columns = list(result.keys())
+        if len(set(self.columns)) < len(self.columns):
+            raise BadInput(f"{self.where}: query: two columns share a name; give each its own with AS")
+        for part in result.partitions():
+            yield [tuple(row) for row in part]
+
+
+def arrow_column(values: Sequence[Any], expected: pa.DataType | None) -> pa.Array:
+    """Driver values as an Arrow array: of the expected type, else of their own, else as text.
+
+    Raises:
+        UnicodeEncodeError: text with bytes that are not UTF-8.
+    """
+    for kind in (expected, None) if expected is not None else (None,):
+        try:
+            array = pa.array(values, kind)
+        except (pa.ArrowException, OverflowError, TypeError):
+            continue
+        if pa.types.is_nested(array.type):
+            break
+        if pa.types.is_timestamp(array.type) and array.type.tz:
+            return array.cast(pa.timestamp("us", "UTC"))
+        return array.cast(pa.string()) if pa.types.is_null(array.type) else array
+    return pa.array([_text(v) for v in values], pa.string())
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, dict | list):
+        return orjson.dumps(value, default=str).decode()
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "surrogateescape")
+    return str(value)
+
+
+def _arrow_type(kind: Any, dialect: str) -> pa.DataType | None:
+    """The Arrow type that a database column always fits; None where its values must say."""
+    if isinstance(kind, sa.Integer):
+        return pa.int64()
+    if isinstance(kind, sa.Float):
+        return pa.float64()
+    if isinstance(kind, sa.String):
+        return pa.string()
+    if isinstance(kind, sa.LargeBinary):
+        return pa.binary()
+    if dialect == "sqlite":
+        return None
+    if isinstance(kind, sa.Numeric) and kind.precision and kind.precision <= 38:
+        return pa.decimal128(kind.precision, kind.scale or 0)
+    if isinstance(kind, sa.DateTime):
+        return pa.timestamp("us", "UTC" if kind.timezone else None)
+    if isinstance(kind, sa.Date):
+        return pa.date32()
+    return pa.bool_() if isinstance(kind, sa.Boolean) else None
+
+
+def _url(location: Location, base: Path, where: str) -> tuple[sa.URL, str | None]:
+    match = _FRAGMENT.search(location.value)
+    table = match[1] if match else None
+    try:
+        url = sa.make_url(location.value[: match.start()] if match else location.value)
+    except (ArgumentError, ValueError):
+        raise BadInput(f"{where}: expected a database URL such as postgresql://host/name") from None
+    if url.get_backend_name() != "sqlite" or url.database in {None, "", ":memory:"}:
+        return url, table
+    path = base / str(url.database)
+    if not path.is_file():
+        raise BadInput(f"{where}: no such file: {location.redact(str(url.database))}")
+    return url.set(database=str(path)), table
+
+
+def _shown(url: sa.URL) -> str:
+    """The URL without user, password and query; of an SQLite file only its name."""
+    if url.get_backend_name() == "sqlite":
+        return Path(url.database or ":memory:").name
+    return url.set(username=None, password=None, query={}).render_as_string()
+
+
+def _reason(error: DBAPIError) -> str:
+    """What went wrong, without values of the data: the driver's words only where they speak of something else."""
+    original = error.orig
+    state = getattr(original, "sqlstate", None)
+    name = type(original).__name__
+    words = str(original).strip().splitlines()
+    telling = state.startswith(_TELLING) if state else name in {"OperationalError", "DatabaseError"}
+    if telling and words and "decode" not in words[0].lower():
+        return f"{name}: {words[0]}"
+    return f"{name} {state}" if state else name
+
+
+def _has(names: Sequence[str]) -> str:
+    listed = ", ".join(sorted(names)[:_LISTED]) + (", …" if len(names) > _LISTED else "")
+    return f"there are {listed}" if names else "there are none"
+
+
+def _keep_all_text(connection: Any, _record: Any) -> None:
+    """SQLite holds any bytes as text; keep those that are none, so that one row does not stop the others."""
+    connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")

@@ -1,0 +1,72 @@
+"""What a file format is, and the options that say how a file is to be read."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from onefold_storage.deliveries import Batch
+from onefold_workers.connectors._connector import Options
+from onefold_workers.connectors.formats._input import InputFile
+
+
+class FileOptions(Options):
+    """How files are read; everything is found out where it is not said.
+
+    `format`: by default from the extension. `compression`: `auto` looks at the first bytes.
+    `encoding`: of text formats; by default UTF-8, or what a byte order mark says.
+    `delimiter`, `quote`: of CSV; one ASCII character each, `quote: ""` turns quoting off.
+    `header`: column names for a CSV file that has no header line.
+    `records`: for JSON, the key of the array that holds the rows.
+    `max_bytes`: for JSON documents, which are read whole. `max_row_bytes`: of one row of text.
+    """
+
+    format: str | None = None
+    compression: Literal["auto", "none", "gzip", "zstd"] = "auto"
+    encoding: str | None = None
+    delimiter: str | None = Field(default=None, min_length=1, max_length=1)
+    quote: str = Field(default='"', max_length=1)
+    header: tuple[str, ...] | None = Field(default=None, min_length=1)
+    records: str | None = None
+    max_bytes: int = Field(default=256 << 20, ge=1)
+    max_row_bytes: int = Field(default=8 << 20, ge=1)
+
+    @field_validator("encoding")
+    @classmethod
+    def _known(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        try:
+            name = codecs.lookup(value).name
+            "".encode(name)
+        except LookupError as error:
+            raise ValueError(f"encoding {value!r} is unknown; expected a name such as cp1252") from error
+        return name
+
+    @field_validator("delimiter", "quote")
+    @classmethod
+    def _ascii(cls, value: str | None) -> str | None:
+        if value and (not value.isascii() or value in "\r\n"):
+            raise ValueError("expected one ASCII character that is not a line end")
+        return value
+
+
+@dataclass(frozen=True)
+class Format:
+    """One file format.
+
+    `extensions`: without the dot, in lower case.
+    `read(file, options, expected)`: batches in order, with bounded memory; `expected` are the column names the
+    contract promises (formats whose rows may leave a key out add those columns as nulls).
+    `found(file, options)`: options that reading would find out, worth writing into a contract.
+    Both raise BadInput naming the file.
+    """
+
+    name: str
+    extensions: tuple[str, ...]
+    read: Callable[[InputFile, FileOptions, tuple[str, ...]], Iterator[Batch]]
+    found: Callable[[InputFile, FileOptions], dict[str, object]] = lambda _file, _options: {}

@@ -1,0 +1,44 @@
+"""Arrow IPC, file or stream (Feather too): record batch by record batch, with the file's own types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+
+from onefold_storage.deliveries import Batch
+from onefold_workers.connectors.formats._format import FileOptions, Format
+from onefold_workers.connectors.formats._input import InputFile
+from onefold_workers.connectors.formats.parquet import check_names
+
+_MAGIC = b"ARROW1"
+
+
+def read(file: InputFile, options: FileOptions, expected: tuple[str, ...]) -> Iterator[Batch]:
+    """The file's rows with its types, one batch a record batch.
+
+    Raises:
+        BadInput: truncated or corrupt, not Arrow, or two columns share a name.
+    """
+    del options, expected
+    row = 0
+    try:
+        with file.seekable() as stream:
+            magic = stream.read(len(_MAGIC))
+            stream.seek(0)
+            reader = pa.ipc.open_file(stream) if magic == _MAGIC else pa.ipc.open_stream(stream)
+            check_names(file, reader.schema.names)
+            pieces = (reader.get_batch(i) for i in range(reader.num_record_batches)) if magic == _MAGIC else reader
+            for piece in pieces:
+                piece.validate(full=True)
+                ids = np.arange(row, row + piece.num_rows, dtype=np.int64)
+                yield Batch(pa.Table.from_batches([piece]), pa.array(ids))
+                row += piece.num_rows
+            if row == 0:
+                yield Batch(reader.schema.empty_table(), pa.array([], pa.int64()))
+    except (pa.ArrowException, OSError) as error:
+        raise file.bad(f"is truncated, corrupt or not Arrow IPC, after row {row} ({error})") from error
+
+
+FORMAT = Format("arrow", ("arrow", "ipc", "feather", "arrows"), read)

@@ -1,0 +1,42 @@
+"""NDJSON (JSON lines): one object a line, read a block at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from onefold_storage.deliveries import Batch
+from onefold_workers.connectors.formats._csv_rows import line_count
+from onefold_workers.connectors.formats._format import FileOptions, Format
+from onefold_workers.connectors.formats._input import InputFile
+from onefold_workers.connectors.formats._objects import Objects
+from onefold_workers.connectors.formats._text import stretches, utf8
+
+
+def read(file: InputFile, options: FileOptions, expected: tuple[str, ...]) -> Iterator[Batch]:
+    """The file's rows as strings, in batches of about 4 MB of text, with every key met so far as a column.
+
+    Lines that are no JSON object, longer than `max_row_bytes`, or no text come as bad rows: `json`, `too_long`,
+    `encoding`.
+
+    Raises:
+        BadInput: empty file.
+    """
+    objects = Objects(file.name, dict.fromkeys(expected))
+    line = 1
+    empty = True
+    for stretch in stretches(utf8(file.chunks(), options.encoding), options.max_row_bytes, carriage=False):
+        empty = False
+        if stretch.too_long:
+            problem = f"expected a row of at most {options.max_row_bytes} bytes, found {stretch.too_long}"
+            yield objects.nothing(
+                [objects.bad("too_long", f"{problem}; only its start is kept", stretch.data, line)]
+            )
+            line += 1
+            continue
+        yield objects.batch(stretch.data, line)
+        line += line_count(stretch.data)
+    if empty:
+        raise file.bad("the file is empty; expected one JSON object a line")
+
+
+FORMAT = Format("ndjson", ("ndjson", "jsonl", "jsonlines"), read)
