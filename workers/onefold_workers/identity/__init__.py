@@ -1,0 +1,16 @@
+"""Identity resolution: which records belong to one customer, and the golden IDs that stay the same over runs."""
+
+from onefold_workers.identity.golden_ids import assign_golden_ids, survivors
+from onefold_workers.identity.model import IdentityModel
+from onefold_workers.identity.quality import Quality, pairwise_quality
+from onefold_workers.identity.resolution import Resolution, resolve
+
+__all__ = [
+    "IdentityModel",
+    "Quality",
+    "Resolution",
+    "assign_golden_ids",
+    "pairwise_quality",
+    "resolve",
+    "survivors",
+]

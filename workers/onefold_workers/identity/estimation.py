@@ -1,0 +1,237 @@
+"""What the records themselves tell about the parameters, without any labels.
+
+u (agreement by chance) comes from random pairs and exact value counts, and stays fixed. m (agreement of true
+pairs) comes from expectation-maximisation (Dempster, Laird and Rubin 1977; Winkler 1988) over counts of level
+patterns, once per blocking rule, leaving out the fields which that rule presupposes, then averaged. Every
+estimate starts from a prior, so that few records give modest answers instead of wild ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from onefold_workers.identity.blocking import Pairs, Rule
+from onefold_workers.identity.comparison import Levels, Packed, compare_pairs, unpacked
+from onefold_workers.identity.fields import Field
+from onefold_workers.identity.model import FieldParameters, IdentityModel, Priors, keyed
+from onefold_workers.identity.people import People, Rows
+from onefold_workers.identity.weights import NO_FREQUENCY, Bits, explanations, group_sums, log2, tables
+
+RANDOM_PAIRS = 250_000
+SEED = 20_260_101
+_M_STRENGTH, _U_STRENGTH = 40.0, 20.0
+_STEPS, _CLOSE = 60, 1e-4
+_FREQUENT = 3
+_TRAINING_PAIRS = 2_000_000
+_CROWD = 20
+_STRONG_ODDS = 7.0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Random pairs and the levels of their fields."""
+
+    left: Rows
+    right: Rows
+    levels: Levels
+
+
+def random_sample(people: People) -> Sample:
+    """Random pairs of different records, the same ones for the same records."""
+    rng = np.random.default_rng(SEED)
+    n = people.size
+    if n * (n - 1) // 2 <= RANDOM_PAIRS:
+        left, right = np.triu_indices(n, 1)
+    else:
+        left, right = rng.integers(0, n, RANDOM_PAIRS), rng.integers(0, n, RANDOM_PAIRS)
+        left, right = left[left != right], right[left != right]
+    left, right = left.astype(np.int64), right.astype(np.int64)
+    return Sample(left, right, unpacked(compare_pairs(people, left, right), people.fields))
+
+
+def estimate(
+    people: People,
+    pairs: Pairs,
+    patterns: Packed,
+    place: npt.NDArray[np.integer],
+    rules: tuple[Rule, ...],
+    sample: Sample,
+    owner: Rows,
+    salt: str,
+) -> tuple[IdentityModel, dict[str, float]]:
+    """A model learned from candidate pairs.
+
+    `patterns[place[i]]`: levels of pair i. `owner`: the person each record is believed to belong to (itself, at
+    first); a person's value counts once. The second result has the expected number of true pairs by rule.
+    """
+    fields = people.fields
+    levels = unpacked(patterns, fields)
+    frequencies, rare, chance = {}, {}, {}
+    for field in fields:
+        table, least, same = _frequencies(people, field, owner, salt)
+        frequencies[field.name], rare[field.name] = table, least
+        chance[field.name] = same
+    apart = owner[sample.left] != owner[sample.right]
+    u = [_random(f, sample.levels[apart, i], chance[f.name]) for i, f in enumerate(fields)]
+    shape = (any(f.group == "address" for f in fields), any(f.group == "family" for f in fields))
+    m, expected = _average_m(fields, levels, place, pairs, rules, u, shape)
+    parameters = tuple(FieldParameters(f.name, tuple(a), tuple(b)) for f, a, b in zip(fields, m, u, strict=True))
+    counts = np.bincount(place, minlength=len(patterns)).astype(np.float64)
+    priors = _priors(fields, levels, counts, parameters, people.size, shape)
+    persons = max(len(np.unique(owner)), 1)
+    model = IdentityModel(
+        parameters,
+        priors,
+        rules,
+        frequencies,
+        rare,
+        strong=_STRONG_ODDS - log2(priors.same + priors.moved),
+        crowd=_CROWD / persons,
+        salt=salt,
+    )
+    return model, expected
+
+
+def _frequencies(
+    people: People, field: Field, owner: Rows, salt: str
+) -> tuple[dict[str, float], float, float | None]:
+    """Share of persons by frequent value (hashed), the share of any other, and the chance that two agree."""
+    values = people.columns[field.name]
+    known = values.known
+    if field.name in NO_FREQUENCY or not known.any():
+        return {}, 1.0, None
+    pair = np.unique(owner[known] << 32 | values.codes[known].astype(np.int64))
+    counts = np.bincount(pair & 0xFFFFFFFF, minlength=values.size).astype(np.float64)
+    total = float(len(np.unique(pair >> 32)))
+    frequent = np.flatnonzero(counts >= _FREQUENT)
+    hashes = keyed(values.values[frequent], salt)
+    table = dict(zip(hashes, np.round(counts[frequent] / total, 9).tolist(), strict=True))
+    same = float((counts * (counts - 1)).sum() / max(total * (total - 1), 1.0))
+    return table, min(2.0 / total, 1.0), same
+
+
+def _random(field: Field, levels: npt.NDArray[np.uint8], same: float | None) -> Bits:
+    """u by level: sampled, with the prior as pseudo-counts; agreement itself from the exact value counts."""
+    counts = np.bincount(levels, minlength=field.levels)[1 : field.levels].astype(np.float64)
+    prior = np.array(field.random)
+    u = (counts + _U_STRENGTH * prior) / (counts.sum() + _U_STRENGTH)
+    if same is not None:
+        weight = counts.sum() / (counts.sum() + _U_STRENGTH)
+        exact = max(weight * same + (1 - weight) * prior[-1], 1e-9)
+        u[:-1] *= (1 - min(exact, 0.999)) / max(u[:-1].sum(), 1e-12)
+        u[-1] = min(exact, 0.999)
+    return np.asarray(np.maximum(u, 1e-9))
+
+
+def _average_m(
+    fields: tuple[Field, ...],
+    levels: Levels,
+    place: npt.NDArray[np.integer],
+    pairs: Pairs,
+    rules: tuple[Rule, ...],
+    u: list[Bits],
+    shape: tuple[bool, bool],
+) -> tuple[list[Bits], dict[str, float]]:
+    step = max(1, pairs.size // _TRAINING_PAIRS)
+    bits, seen = pairs.rules[::step], place[::step]
+    sums = [np.zeros(f.levels - 1) for f in fields]
+    total = np.zeros(len(fields))
+    expected: dict[str, float] = {}
+    for number, rule in enumerate(rules):
+        mine = (bits >> np.uint64(number)) & np.uint64(1) == 1
+        counts = np.bincount(seen[mine], minlength=len(levels)).astype(np.float64)
+        open_ = [i for i, f in enumerate(fields) if f.name not in rule.fields]
+        if counts.sum() < 20 or not open_:
+            continue
+        m, matches = _maximise(fields, levels, counts, u, open_, shape)
+        expected[rule.name] = round(matches * step, 1)
+        if matches < 10:
+            continue
+        for i in open_:
+            weight = np.sqrt(min(matches, 10_000.0))
+            sums[i] += weight * m[i]
+            total[i] += weight
+    return [s / t if t else np.array(f.match) for f, s, t in zip(fields, sums, total, strict=True)], expected
+
+
+def _maximise(
+    fields: tuple[Field, ...],
+    levels: Levels,
+    counts: Bits,
+    u: list[Bits],
+    open_: list[int],
+    shape: tuple[bool, bool],
+) -> tuple[list[Bits], float]:
+    """EM on the pairs of one rule over its open fields, u fixed: m by field, and the expected true pairs."""
+    kept = np.flatnonzero(counts)
+    levels, counts = levels[kept][:, open_], counts[kept]
+    some = tuple(fields[i] for i in open_)
+    m = [np.array(fields[i].match) for i in open_]
+    priors = Priors(0.2, 0.05 if shape[0] else 0.0, 0.05 if all(shape) else 0.0)
+    total = counts.sum()
+    for _ in range(_STEPS):
+        weight = tables(
+            some,
+            tuple(FieldParameters(f.name, tuple(a), tuple(u[i])) for f, a, i in zip(some, m, open_, strict=True)),
+        )
+        share = _shares(explanations(group_sums(some, levels, weight), priors)) * counts
+        new = []
+        for j, field in enumerate(some):
+            mass = share[0] + share[1] if field.group != "address" else share[0]
+            by_level = np.bincount(levels[:, j], weights=mass, minlength=field.levels)[1 : field.levels]
+            new.append((by_level + _M_STRENGTH * np.array(field.match)) / (by_level.sum() + _M_STRENGTH))
+        moved = max(float(np.abs(a - b).max()) for a, b in zip(m, new, strict=True))
+        m = new
+        sums = share.sum(axis=1)
+        priors = Priors(
+            *(
+                min(max(float(s / total), 1e-9 if p else 0.0), 0.99)
+                for s, p in zip(sums[:3], (1, shape[0], all(shape)), strict=True)
+            )
+        )
+        if moved < _CLOSE:
+            break
+    full = [np.array(f.match) for f in fields]
+    for j, i in enumerate(open_):
+        full[i] = m[j]
+    return full, float(share[0].sum() + share[1].sum())
+
+
+def _shares(explained: Bits) -> Bits:
+    top = explained.max(axis=0)
+    likelihood = np.exp2(explained - top)
+    return np.asarray(likelihood / likelihood.sum(axis=0))
+
+
+def _priors(
+    fields: tuple[Field, ...],
+    levels: Levels,
+    counts: Bits,
+    parameters: tuple[FieldParameters, ...],
+    records: int,
+    shape: tuple[bool, bool],
+) -> Priors:
+    """Shares of the explanations among all pairs: EM over the candidates; pairs that never met are strangers."""
+    total = max(records * (records - 1) / 2, 1.0)
+    sums = group_sums(fields, levels, tables(fields, parameters))
+    start = min(0.1, 0.5 * records / total)
+    least = min(0.1, 0.02 * records / total)
+    on = (True, shape[0], all(shape))
+    priors = Priors(start, 0.1 * start * on[1], 0.1 * start * on[2])
+    for _ in range(_STEPS):
+        if not len(levels):
+            break
+        share = (_shares(explanations(sums, priors)) * counts).sum(axis=1) / total
+        new = [max(float(s), least * (1.0 if i == 0 else 0.2)) * on[i] for i, s in enumerate(share[:3])]
+        size = sum(new)
+        priors, old = Priors(*(x / size * min(size, 0.5) for x in new)), priors
+        if abs(priors.same - old.same) + abs(priors.household - old.household) < _CLOSE * old.same:
+            break
+    return priors
+
+
+Compare = Callable[[People, Rows, Rows], Packed]

@@ -1,0 +1,164 @@
+"""Golden IDs: opaque, stable over runs; merges go to the oldest, splits leave the ID with the majority.
+
+An ID is made from the key of the cluster's first record by a keyed hash, so that two runs over the same
+records agree, and nobody reads the key out of it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from datetime import datetime
+
+import polars as pl
+
+from onefold_storage.schema import HISTORY, LINKS
+
+_LINKS = dict(pl.from_arrow(LINKS.arrow.empty_table()).schema)  # type: ignore[union-attr]
+_HISTORY = dict(pl.from_arrow(HISTORY.arrow.empty_table()).schema)  # type: ignore[union-attr]
+
+
+def assign_golden_ids(
+    clusters: pl.DataFrame, links: pl.DataFrame, now: datetime, *, cause: str | None = None, salt: str = "onefold"
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Give every cluster its golden ID.
+
+    Args:
+        clusters: record_key, cluster.
+        links: the table `identity/links` as it stands; empty at first.
+        now: when the changes take effect.
+        cause: what is written into history as the cause, such as the identity model's version.
+        salt: key of the hashes that IDs are made with.
+
+    Returns:
+        The new full table of links (open ones of changed and vanished records closed at `now`), and the rows
+        to append to `identity/history`. Where nothing changed, links are as before and history has no row.
+    """
+    clusters = clusters.select("record_key", "cluster").unique("record_key").sort("record_key")
+    links = links.select(*_LINKS).cast(_LINKS) if links.width else pl.DataFrame(schema=_LINKS)
+    old = links.filter(pl.col("valid_to").is_null()).select("record_key", old="golden_id")
+    joined = clusters.join(old, on="record_key", how="left", maintain_order="left")
+    homes = _homes(joined, links)
+    ids = _named(joined, homes, links, salt)
+    new = joined.join(ids, on="cluster", maintain_order="left")
+    changed = new.filter(pl.col("old").is_null() | (pl.col("old") != pl.col("golden_id")))
+    kept = new.filter(pl.col("old") == pl.col("golden_id")).select("record_key")
+    closed = links.join(kept, on="record_key", how="anti", maintain_order="left").with_columns(
+        valid_to=pl.coalesce("valid_to", pl.lit(now, dtype=_LINKS["valid_to"]))
+    )
+    still = links.join(kept, on="record_key", how="semi", maintain_order="left")
+    opened = changed.select(
+        "record_key",
+        "golden_id",
+        valid_from=pl.lit(now, dtype=_LINKS["valid_from"]),
+        valid_to=pl.lit(None, dtype=_LINKS["valid_to"]),
+    )
+    after = pl.concat([still, closed, opened]).sort("record_key", "valid_from", maintain_order=True)
+    return after, _events(new, homes, now, cause)
+
+
+def survivors(history: pl.DataFrame) -> pl.DataFrame:
+    """Which golden ID answers for a merged one: golden_id, survivor; chains are followed to their end.
+
+    An ID that came back to life by a later split answers for itself and is not listed.
+    """
+    merged = (
+        history.filter(pl.col("event") == "merged")
+        .sort("happened_at", maintain_order=True)
+        .unique("golden_id", keep="last", maintain_order=True)
+        .select("golden_id", survivor="other_id", at="happened_at")
+    )
+    revived = (
+        history.filter(pl.col("event") == "split")
+        .group_by(golden_id="other_id")
+        .agg(back=pl.col("happened_at").max())
+    )
+    merged = merged.join(revived, on="golden_id", how="left").filter(
+        pl.col("back").is_null() | (pl.col("back") <= pl.col("at"))
+    )
+    chain = merged.select("golden_id", "survivor").sort("golden_id")
+    step = chain.rename({"golden_id": "survivor", "survivor": "next"})
+    for _ in range(64):
+        further = chain.join(step, on="survivor", how="left", maintain_order="left")
+        if further["next"].null_count() == further.height:
+            break
+        chain = further.select("golden_id", survivor=pl.coalesce("next", "survivor"))
+        step = chain.rename({"golden_id": "survivor", "survivor": "next"})
+    return chain
+
+
+def _homes(joined: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
+    """For each open golden ID the cluster that has most of its records; `first` marks the cluster's keeper."""
+    age = links.group_by(old="golden_id").agg(born=pl.col("valid_from").min())
+    overlap = joined.drop_nulls("old").group_by("old", "cluster").agg(n=pl.len(), key=pl.col("record_key").min())
+    home = overlap.sort(["old", "n", "key"], descending=[False, True, False]).unique(
+        "old", keep="first", maintain_order=True
+    )
+    home = home.join(age, on="old").sort(["cluster", "born", "n", "key"], descending=[False, False, True, False])
+    return home.select("old", "cluster", keeps=pl.int_range(pl.len()).over("cluster") == 0)
+
+
+def _named(joined: pl.DataFrame, homes: pl.DataFrame, links: pl.DataFrame, salt: str) -> pl.DataFrame:
+    """cluster, golden_id: the keeper's, else one that its records had before, else a new one."""
+    kept = homes.filter("keeps").select("cluster", golden_id="old")
+    bare = joined.join(kept, on="cluster", how="anti")
+    in_use = kept["golden_id"].implode()
+    before = (
+        links.filter(pl.col("valid_to").is_not_null() & ~pl.col("golden_id").is_in(in_use))
+        .join(bare.select("record_key", "cluster"), on="record_key")
+        .group_by("cluster", "golden_id")
+        .agg(n=pl.len(), last=pl.col("valid_to").max())
+        .sort(["n", "last", "golden_id"], descending=[True, True, False])
+        .unique("golden_id", keep="first", maintain_order=True)
+        .unique("cluster", keep="first", maintain_order=True)
+        .select("cluster", "golden_id")
+    )
+    fresh = bare.join(before, on="cluster", how="anti").group_by("cluster").agg(key=pl.col("record_key").min())
+    taken = pl.concat([links["golden_id"], kept["golden_id"], before["golden_id"]]).unique()
+    named = _fresh(fresh.sort("key"), taken, salt)
+    return pl.concat([kept, before, named])
+
+
+def _fresh(clusters: pl.DataFrame, taken: pl.Series, salt: str) -> pl.DataFrame:
+    """New IDs from the first record's key; where one was given before, the next in its row."""
+    done = []
+    for turn in range(10_000):
+        if not clusters.height:
+            break
+        named = clusters.with_columns(
+            golden_id=pl.Series(_hashes(clusters["key"].to_list(), turn, salt), dtype=pl.String)
+        )
+        free = ~named["golden_id"].is_in(taken.implode())
+        done.append(named.filter(free).select("cluster", "golden_id"))
+        clusters = clusters.filter(~free)
+    return pl.concat(done) if done else pl.DataFrame(schema={"cluster": pl.Int64, "golden_id": pl.String})
+
+
+def _hashes(keys: list[str], turn: int, salt: str) -> list[str]:
+    key = salt.encode()[:64]
+    digests = (hashlib.blake2b(f"{turn}:{k}".encode(), digest_size=16, key=key).digest() for k in keys)
+    return ["g" + base64.b32encode(d)[:26].decode().lower() for d in digests]
+
+
+def _events(new: pl.DataFrame, homes: pl.DataFrame, now: datetime, cause: str | None) -> pl.DataFrame:
+    keeper = homes.filter("keeps").select("cluster", survivor="old")
+    counts = new.group_by("old", "golden_id").agg(records=pl.len())
+    merged = homes.filter(~pl.col("keeps")).join(keeper, on="cluster").select(golden_id="old", other_id="survivor")
+    merged = merged.join(counts, left_on=["golden_id", "other_id"], right_on=["old", "golden_id"])
+    moved = counts.filter(pl.col("old").is_not_null() & (pl.col("old") != pl.col("golden_id"))).rename(
+        {"old": "golden_id", "golden_id": "other_id"}
+    )
+    split = moved.join(merged, on=["golden_id", "other_id"], how="anti")
+    made = new.group_by("golden_id").agg(records=pl.len(), before=pl.col("old").drop_nulls().len())
+    created = made.filter(pl.col("before") == 0)
+    parts = [
+        created.select(
+            "golden_id", event=pl.lit("created"), other_id=pl.lit(None, dtype=pl.String), records="records"
+        ),
+        split.select("golden_id", event=pl.lit("split"), other_id="other_id", records="records"),
+        merged.select("golden_id", event=pl.lit("merged"), other_id="other_id", records="records"),
+    ]
+    out = pl.concat([p.cast({"records": pl.Int64}) for p in parts]).sort("event", "golden_id", "other_id")
+    return out.with_columns(
+        cause=pl.lit(cause, dtype=pl.String), happened_at=pl.lit(now, dtype=_HISTORY["happened_at"])
+    ).select(*_HISTORY)

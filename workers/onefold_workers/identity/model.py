@@ -1,0 +1,111 @@
+"""The identity model: everything that was learned or decided, as one versioned object that can be stored.
+
+Under one model, clusters depend on the records and on people's decisions alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from onefold_storage.errors import BadInput
+from onefold_workers.identity.blocking import Rule
+from onefold_workers.identity.text import Values
+
+FORMAT = 1
+DAMPING = 0.7
+"""How far a value's own frequency replaces the average one (0 not at all, 1 wholly)."""
+
+
+@dataclass(frozen=True)
+class FieldParameters:
+    """Probabilities of the levels 1, 2, … of a field among true pairs (`match`) and among random ones."""
+
+    name: str
+    match: tuple[float, ...]
+    random: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Priors:
+    """Of all pairs of records, which share is: one person, one person who moved, two of a household."""
+
+    same: float
+    moved: float
+    household: float
+
+
+@dataclass(frozen=True)
+class IdentityModel:
+    """Parameters, blocking rules, thresholds and value frequencies.
+
+    `frequencies`: by field, keyed hash of a frequent value → its share of persons; `rare`: the share assumed
+    of any other value. `threshold`: mean match weight (bits) at which two clusters are one.
+    `strong`: the least weight an identifier's agreement gives; `crowd`: share of persons from which a shared
+    value is no identifier.
+    """
+
+    fields: tuple[FieldParameters, ...]
+    priors: Priors
+    rules: tuple[Rule, ...]
+    frequencies: dict[str, dict[str, float]]
+    rare: dict[str, float]
+    threshold: float = 0.0
+    damping: float = DAMPING
+    strong: float = 0.0
+    crowd: float = 1.0
+    salt: str = "onefold"
+
+    @cached_property
+    def version(self) -> str:
+        """A digest of its content: two models that say the same have the same version."""
+        return "im-" + hashlib.sha256(self.to_json().encode()).hexdigest()[:12]
+
+    def to_json(self) -> str:
+        """The model as JSON text; `from_json` gives it back."""
+        return json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True, separators=(",", ":"))
+
+    @staticmethod
+    def from_json(text: str) -> IdentityModel:
+        """The model that `to_json` wrote.
+
+        Raises:
+            BadInput: not an identity model, or one of another format.
+        """
+        try:
+            document: dict[str, Any] = json.loads(text)
+            found = document.pop("format")
+            if found != FORMAT:
+                raise BadInput(f"identity model: expected format {FORMAT}, found {found}; train a new one")
+            fields = tuple(
+                FieldParameters(f["name"], tuple(f["match"]), tuple(f["random"])) for f in document.pop("fields")
+            )
+            rules = tuple(Rule(r["name"], tuple(r["keys"]), tuple(r["refine"])) for r in document.pop("rules"))
+            return IdentityModel(fields=fields, rules=rules, priors=Priors(**document.pop("priors")), **document)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise BadInput(
+                f"identity model: expected what `to_json` wrote, found {type(error).__name__}"
+            ) from error
+
+    def with_threshold(self, threshold: float) -> IdentityModel:
+        """The same model with another threshold (and so another version)."""
+        return replace(self, threshold=threshold)
+
+    def shares(self, name: str, values: Values) -> npt.NDArray[np.float64]:
+        """Share of persons who have each distinct value of a field, in the order of the codes."""
+        table, rare = self.frequencies.get(name, {}), self.rare.get(name, 1.0)
+        if not table:
+            return np.full(values.size, rare)
+        return np.array([table.get(h, rare) for h in keyed(values.values, self.salt)])
+
+
+def keyed(values: npt.NDArray[np.object_], salt: str) -> list[str]:
+    """Keyed hashes of values (BLAKE2b, 96 bits), so that a model holds nobody's name in the clear."""
+    key = salt.encode()[:64]
+    return [hashlib.blake2b(str(v).encode(), digest_size=12, key=key).hexdigest() for v in values]

@@ -1,0 +1,196 @@
+"""Records of people, coded for comparison: one column of integers per field, each distinct value held once.
+
+Records are taken in the order of their keys and identical ones are held once, so that the answer depends
+neither on the order of arrival nor on how often a record was copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from onefold_workers.identity.fields import ATTRIBUTE, IDENTIFIER, Field, derive
+from onefold_workers.identity.names import TOKENS, Names, read_names
+from onefold_workers.identity.text import Codes, Values, compact, digits, encode, folded, recode, street
+
+Rows = npt.NDArray[np.int64]
+_ID_SLOTS = 4
+_MAX_ATTRIBUTES = 12
+
+
+@dataclass(frozen=True)
+class People:
+    """`size` records: `columns` holds the compared values by field name, `tokens` the tokens of their names.
+
+    `slots`: identifiers by field name where a record has several of a scheme, shape (size, slots).
+    """
+
+    size: int
+    columns: dict[str, Values]
+    tokens: Codes
+    given_token: Codes
+    family_token: Codes
+    slots: dict[str, Codes] = field(default_factory=dict)
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """The fields that can be compared."""
+        return derive(self.columns)
+
+    def take(self, rows: Rows) -> People:
+        """These records alone, self-contained: what a task on another machine needs."""
+        return People(
+            len(rows),
+            {
+                n: v.take(rows) if n not in self.slots else Values(v.codes[rows], v.values)
+                for n, v in self.columns.items()
+            },
+            self.tokens[rows],
+            self.given_token[rows],
+            self.family_token[rows],
+            {n: s[rows] for n, s in self.slots.items()},
+        )
+
+
+_FORMS: dict[str, Callable[[pl.Expr], pl.Expr]] = {
+    "gender": lambda v: compact(v).str.slice(0, 1),
+    "email": lambda v: v.str.slice(0, 320).str.to_lowercase().str.strip_chars().str.slice(0, 120),
+    "phone": lambda v: pl.when(digits(v).str.len_chars() >= 5).then(digits(v).str.slice(-9)),
+    "house_number": compact,
+    "street": street,
+    "address_line2": street,
+    "city": folded,
+    "region": compact,
+    "postcode": compact,
+    "country": compact,
+    "organisation": folded,
+    "birth_date": lambda v: pl.when(digits(v).str.len_chars() >= 4).then(digits(v).str.slice(0, 8)),
+}
+
+
+def encode_people(records: pl.DataFrame) -> People:
+    """Code the columns of `records` (silver's contact records; `birth_digits` may stand in for `birth_date`).
+
+    Columns that are absent or wholly null make no field.
+    """
+    raw = {c: encode(records[c]) for c in _FORMS if c in records.columns and c != "birth_date"}
+    if "birth_date" in records.columns or "birth_digits" in records.columns:
+        raw["birth_date"] = encode(_birth(records))
+    columns = {c: _formed(v, _FORMS[c]) for c, v in raw.items()}
+    names = _names(records)
+    columns["given_name"], columns["family_name"] = names.given, names.family
+    slots: dict[str, Codes] = {}
+    for scheme, (values, slot) in _identifiers(records).items():
+        columns[IDENTIFIER + scheme] = values
+        if slot.shape[1] > 1:
+            slots[IDENTIFIER + scheme] = slot
+    columns |= {ATTRIBUTE + n: _formed(encode(s), folded) for n, s in _attributes(records).items()}
+    rest = _rest(names)
+    if (rest >= 0).any():
+        columns["middle_name"] = Values(rest[:, 0], np.arange(rest.max() + 1).astype(object))
+        slots["middle_name"] = rest
+    columns = {n: v for n, v in columns.items() if v.known.any()}
+    return People(records.height, columns, names.tokens, names.given_token, names.family_token, slots)
+
+
+def _formed(values: Values, form: Callable[[pl.Expr], pl.Expr]) -> Values:
+    return recode(values, values.series().to_frame("v").select(form(pl.col("v")).alias("v"))["v"])
+
+
+def _birth(records: pl.DataFrame) -> pl.Series:
+    parts = []
+    if "birth_date" in records.columns:
+        dates = records["birth_date"]
+        parts.append(dates.dt.strftime("%Y%m%d") if dates.dtype == pl.Date else dates.cast(pl.String))
+    if "birth_digits" in records.columns:
+        parts.append(records["birth_digits"].cast(pl.String))
+    return pl.select(pl.coalesce(*parts)).to_series() if parts else pl.Series([], dtype=pl.String)
+
+
+def _names(records: pl.DataFrame) -> Names:
+    given, family, middle, full = (
+        encode(records[c]) if c in records.columns else None
+        for c in ("given_name", "family_name", "middle_name", "full_name")
+    )
+    return read_names(given, family, middle, full, records.height)
+
+
+def _rest(names: Names) -> Codes:
+    """Tokens of the names beyond the first given and the last family name."""
+    rest = names.tokens.copy()
+    for taken in (names.given_token, names.family_token):
+        rest[rest == taken[:, None]] = -1
+    return -np.sort(-rest, axis=1)[:, : TOKENS - 2]
+
+
+def _identifiers(records: pl.DataFrame) -> dict[str, tuple[Values, Codes]]:
+    """Identifiers by scheme: the first one of each record, and all (at most four) as codes."""
+    if "external_ids" not in records.columns or records["external_ids"].null_count() == records.height:
+        return {}
+    long = (
+        records.select(pl.col("external_ids"))
+        .with_row_index("row")
+        .explode("external_ids")
+        .drop_nulls()
+        .select("row", pl.col("external_ids").struct.unnest())
+        .with_columns(value=compact(pl.col("value")))
+        .filter(pl.col("value") != "")
+        .unique()
+        .sort("scheme", "row", "value")
+    )
+    out: dict[str, tuple[Values, Codes]] = {}
+    for (scheme,), part in long.group_by("scheme", maintain_order=True):
+        coded = encode(part["value"])
+        place = part.select(p=pl.int_range(pl.len()).over("row"))["p"]
+        keep = (place < _ID_SLOTS).to_numpy()
+        slot = np.full((records.height, int(place.to_numpy()[keep].max()) + 1), -1, dtype=np.int32)
+        slot[part["row"].to_numpy()[keep], place.to_numpy()[keep]] = coded.codes[keep]
+        out[str(scheme)] = (Values(slot[:, 0].copy(), coded.values), slot)
+    return out
+
+
+def _attributes(records: pl.DataFrame) -> dict[str, pl.Series]:
+    """Further attributes: columns `attribute:<name>`, or the keys of the JSON objects in `attributes`."""
+    given = {c.removeprefix(ATTRIBUTE): records[c] for c in records.columns if c.startswith(ATTRIBUTE)}
+    if given or "attributes" not in records.columns or records["attributes"].null_count() == records.height:
+        return given
+    text = records["attributes"]
+    keys = text.drop_nulls().head(1000).str.json_path_match("$").str.extract_all(r'"([^"\\]{1,63})"\s*:')
+    names = keys.list.explode().drop_nulls().str.extract(r'"([^"]+)"', 1).unique().sort().to_list()
+    plain = [n for n in names if n and n.replace("_", "").isalnum()][:_MAX_ATTRIBUTES]
+    return {n: text.str.json_path_match(f"$.{n}") for n in plain}
+
+
+def profiles(people: People, apart: Rows) -> tuple[Rows, Rows]:
+    """Identical records collapsed: first row of each distinct one, and each row's place among them.
+
+    `apart`: rows that are kept for themselves because somebody decided about them.
+    """
+    key = np.zeros(people.size, dtype=np.uint64)
+    for values in people.columns.values():
+        key = mixed(key, values.codes)
+    for slot in (*people.slots.values(), people.tokens):
+        for column in slot.T:
+            key = mixed(key, column)
+    key[apart] = mixed(key[apart], apart.astype(np.int64) + 1)
+    _, first, place = np.unique(key, return_index=True, return_inverse=True)
+    order = np.argsort(first, kind="stable")
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return first[order].astype(np.int64), rank[place].astype(np.int64)
+
+
+def mixed(key: npt.NDArray[np.uint64], codes: npt.NDArray[np.integer]) -> npt.NDArray[np.uint64]:
+    """The key with further codes mixed in (splitmix64 finaliser, Steele et al. 2014)."""
+    z = (
+        key * np.uint64(0x9E3779B97F4A7C15)
+        + codes.astype(np.int64).astype(np.uint64)
+        + np.uint64(0x632BE59BD9B4E019)
+    )
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return z ^ (z >> np.uint64(31))

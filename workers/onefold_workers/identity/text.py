@@ -1,0 +1,136 @@
+"""Text in the form it is compared in: lower case, without accents or punctuation; and keys made from it.
+
+All functions are Polars expressions' work on *distinct* values: a column is coded first, so that each
+spelling is treated once, however many rows hold it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
+
+Codes = npt.NDArray[np.int32]
+LONGEST = 80
+"""Characters of a value that are looked at; what is longer differs before or does not matter."""
+
+_STREET_WORDS = {
+    "street": "st",
+    "road": "rd",
+    "avenue": "ave",
+    "av": "ave",
+    "drive": "dr",
+    "court": "ct",
+    "crescent": "cr",
+    "cres": "cr",
+    "circuit": "cct",
+    "close": "cl",
+    "place": "pl",
+    "lane": "ln",
+    "terrace": "tce",
+    "boulevard": "blvd",
+    "parade": "pde",
+    "highway": "hwy",
+    "square": "sq",
+    "strasse": "str",
+    "apartment": "apt",
+    "flat": "apt",
+    "unit": "apt",
+}
+
+
+@dataclass(frozen=True)
+class Values:
+    """A column coded: `codes[i]` is the place of row i's value in `values`; -1 is missing."""
+
+    codes: Codes
+    values: npt.NDArray[np.object_]
+
+    @property
+    def known(self) -> npt.NDArray[np.bool_]:
+        """Rows that have a value."""
+        return self.codes >= 0
+
+    @property
+    def size(self) -> int:
+        """How many distinct values there are."""
+        return len(self.values)
+
+    def series(self) -> pl.Series:
+        """The distinct values, in the order of their codes."""
+        return pl.Series(self.values.tolist(), dtype=pl.String)
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Values:
+        """These rows alone, with only the values they hold."""
+        codes = self.codes[rows]
+        kept, inverse = np.unique(codes, return_inverse=True)
+        first = 1 if kept.size and kept[0] < 0 else 0
+        return Values((inverse - first).astype(np.int32), self.values[kept[first:]])
+
+
+def encode(series: pl.Series) -> Values:
+    """Codes by first appearance; null and empty text are missing."""
+    text = series.cast(pl.String)
+    array = text.to_arrow(compat_level=pl.CompatLevel.oldest())
+    coded = pa.chunked_array([array]).combine_chunks().dictionary_encode()
+    codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
+    values = np.array(coded.dictionary.to_pylist(), dtype=object)
+    empty = np.flatnonzero(values == "")
+    if empty.size:
+        places = np.arange(len(values) + 1, dtype=np.int32)
+        places[empty[0] + 1 :] -= 1
+        places[empty[0]] = -1
+        places[-1] = -1
+        codes, values = places[codes], np.delete(values, empty[0])
+    return Values(codes, values)
+
+
+def recode(source: Values, forms: pl.Series) -> Values:
+    """The column with each distinct value replaced by its form (`forms` in the order of the codes)."""
+    if not source.size:
+        return source
+    coded = encode(forms)
+    places = np.append(coded.codes, np.int32(-1))
+    return Values(places[source.codes], coded.values)
+
+
+def folded(text: pl.Expr) -> pl.Expr:
+    """Lower case, no accents, only letters, digits and single spaces; bounded in length."""
+    plain = text.str.slice(0, 4 * LONGEST).str.normalize("NFKD").str.to_lowercase()
+    spaced = plain.str.replace_all(r"[\p{M}'’`]", "").str.replace_all(r"[^\p{L}\p{N}]+", " ")
+    return spaced.str.strip_chars().str.slice(0, LONGEST)
+
+
+def compact(text: pl.Expr) -> pl.Expr:
+    """As `folded`, with no spaces: for codes, numbers and postcodes."""
+    return folded(text).str.replace_all(" ", "")
+
+
+def digits(text: pl.Expr) -> pl.Expr:
+    """Only its digits; null where there are none."""
+    found = text.str.slice(0, 4 * LONGEST).str.replace_all(r"\D", "").str.slice(0, 32)
+    return pl.when(found != "").then(found)
+
+
+def street(text: pl.Expr) -> pl.Expr:
+    """As `folded`, with the usual words for a street in their short form."""
+    padded = pl.concat_str(pl.lit(" "), folded(text), pl.lit(" ")).str.replace_all(" ", "  ")
+    short = padded.str.replace_many([f" {w} " for w in _STREET_WORDS], [f" {s} " for s in _STREET_WORDS.values()])
+    return short.str.replace_all(r" +", " ").str.strip_chars()
+
+
+def skeleton(name: pl.Expr) -> pl.Expr:
+    """How a name sounds, roughly: first letter and consonant classes (after Soundex, Russell 1918)."""
+    text = name.str.replace_all(" ", "")
+    text = text.str.replace(r"^(?:mac|mc)", "mk").str.replace(r"^kn", "n").str.replace(r"^wr", "r")
+    text = text.str.replace_all("ph", "f").str.replace_all(r"[ckq]|gh", "k").str.replace_all(r"[sxz]", "s")
+    text = text.str.replace_all(r"[dt]", "t").str.replace_all(r"[mn]", "n").str.replace_all(r"[bp]", "b")
+    text = text.str.replace_all(r"[fv]", "f").str.replace_all(r"[gj]", "g")
+    first = text.str.slice(0, 1)
+    rest = text.str.slice(1).str.replace_all(r"[aeiouyhw\d]+", "")
+    for letter in "sktnbfglr":
+        rest = rest.str.replace_all(f"{letter}+", letter)
+    return pl.concat_str(first, rest.str.slice(0, 4))
