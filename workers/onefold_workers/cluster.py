@@ -98,3 +98,15 @@ def describe(client: Client) -> dict[str, Any]:
     """Workers and threads, for reports."""
     info = client.scheduler_info(n_workers=-1)["workers"]
     return {"workers": len(info), "threads": sum(w["nthreads"] for w in info.values())}
+
+
+@contextmanager
+def worker_environment(client: Client) -> Iterator[None]:
+    """Let processes that are started inside use this client's cluster instead of one of their own."""
+    name = "ONEFOLD_DASK_SCHEDULER"
+    before = os.environ.get(name)
+    os.environ[name] = str(client.scheduler.address)
+    try:
+        yield
+    finally:
+        os.environ.pop(name) if before is None else os.environ.update({name: before})

@@ -1,0 +1,90 @@
+"""`onefold source`: draft a data contract from the data, and check one."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from onefold.terminal import err, out, print_json
+from onefold_storage.errors import BadInput
+from onefold_storage.settings import StorageSettings
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.command()
+def draft(
+    location: Annotated[str, typer.Argument(help="A file, a glob, or the URL of a database with ?table=NAME.")],
+    name: Annotated[str | None, typer.Option(help="The source's id; made from the location when left out.")] = None,
+    output: Annotated[Path | None, typer.Option("--out", help="Write here instead of standard output.")] = None,
+) -> None:
+    """Propose a contract from the data itself: types, keys, semantic kinds. Review it before you use it."""
+    from onefold_workers.drafting import draft as propose
+
+    from onefold_storage.contracts import parse
+    from onefold_workers.connectors import sample
+
+    base = Path.cwd()
+    rows, connector, options = sample(location, base)
+    source = name or _source_id(location)
+    text = propose(rows, source, _absolute(location, base), connector, options)
+    contract = parse(text, output.name if output else "draft")
+    if output is None:
+        typer.echo(text, nl=False)
+    else:
+        output.write_text(text, encoding="utf-8")
+        out.print(f"Wrote {output}")
+    kinds = ", ".join(f"{c} is {k}" for c, k in contract.kinds.items())
+    err.print(f"{source}: {len(contract.columns)} columns; {kinds or 'no column about a person recognised'}")
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="The contract.")],
+    json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
+) -> None:
+    """Validate a contract: the standard, its own properties, and what they refer to."""
+    from onefold_storage.contracts import read
+
+    contract = read(file)
+    if json:
+        print_json({"id": contract.id, "version": contract.version, "valid": True, "kinds": contract.kinds})
+    else:
+        out.print(f"{file}: valid; source {contract.id}, {len(contract.columns)} columns")
+
+
+@app.command("list")
+def list_sources(json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False) -> None:
+    """The workspace's sources and what has landed from each."""
+    from onefold_storage.installation import Installation
+
+    installation = Installation(StorageSettings())
+    rows = [
+        {"source": c.id, "connector": c.rules.connector, "rows": installation.lake.rows(c.bronze)}
+        for c in installation.workspace.contracts()
+    ]
+    if json:
+        print_json({"sources": rows})
+        return
+    for row in rows:
+        out.print(f"{row['source']:<24} {row['connector']:<8} {row['rows']:>12,} rows")
+
+
+def _source_id(location: str) -> str:
+    stem = re.split(r"[?#]", location)[0].rstrip("/").rsplit("/", 1)[-1].split(".")[0]
+    if "table=" in location:
+        stem = location.split("table=", 1)[1].split("&", maxsplit=1)[0]
+    name = re.sub(r"[^a-z0-9]+", "_", stem.lower()).strip("_")
+    if not name:
+        raise BadInput(f"{stem!r}: no source id can be made of it; give one with --name")
+    return name if name[0].isalpha() else f"source_{name}"
+
+
+def _absolute(location: str, base: Path) -> str:
+    if "://" in location or location.startswith("${"):
+        return location
+    path = Path(location).expanduser()
+    return str(path if path.is_absolute() else base / path)

@@ -1,0 +1,48 @@
+"""`onefold status`: the state of the lake, the sources, identity, the models and the publication."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from onefold.terminal import out, print_json
+from onefold_storage.installation import Installation
+from onefold_storage.settings import StorageSettings
+from onefold_storage.status import status as state_of
+
+
+def status(json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
+    """The state of everything."""
+    state = state_of(Installation(StorageSettings()))
+    if json:
+        print_json(state)
+    else:
+        print_state(state)
+
+
+def print_state(state: dict[str, Any]) -> None:
+    """Print a status for people."""
+    out.print("[bold]Landed[/bold]")
+    for package in reversed(state["packages"]):
+        kept = [f"{package[k]:,} {k}" for k in ("landed", "failed", "repeated", "suppressed") if package[k]]
+        told = ", ".join(kept) or package["message"] or "nothing"
+        out.print(f"  {package['source']:<20} {package['sent']:>10,} sent: {told}")
+    out.print("[bold]Tables[/bold]")
+    for table in state["tables"]:
+        out.print(f"  {table['name']:<32} {table['rows']:>10,} rows")
+    identity = state["identity"]
+    out.print("[bold]Identity[/bold]")
+    out.print(f"  {identity['records']:,} records are {identity['customers']:,} customers")
+    if identity["f1"] is not None:
+        figures = ", ".join(f"{k} {identity[k]:.4f}" for k in ("precision", "recall", "f1"))
+        out.print(f"  against the truth, by pairs: {figures}")
+    out.print("[bold]Models[/bold] (on a hold-out that lies after all training data)")
+    for model in state["models"]:
+        verdict = "better" if model["beats_baseline"] else "NOT better"
+        out.print(
+            f"  {model['name']:<18} {model['metric']:<12} {model['value']:.4f}, "
+            f"baseline {model['baseline']:.4f}: {verdict}"
+        )
+    publication = state["publication"]
+    out.print(f"[bold]Publication[/bold] {publication['version'] if publication else 'none yet'}")

@@ -1,0 +1,80 @@
+"""What a person sees in the terminal: results on standard output, progress on standard error."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from onefold_flows.progress import Progress
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """One JSON object, indented, on standard output."""
+    sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2, default=str).decode() + "\n")
+
+
+def print_json_line(value: Any) -> None:
+    """One JSON object on one line of standard output."""
+    sys.stdout.write(orjson.dumps(value, default=str).decode() + "\n")
+
+
+class Stages:
+    """Draws a line a stage: a spinner while it runs on a terminal, a tick and its seconds when it is done."""
+
+    def __init__(self) -> None:
+        self._began: dict[str, float] = {}
+        self._status: Any = None
+
+    def __call__(self, progress: Progress) -> None:
+        """Hear one announcement."""
+        if progress.event == "began":
+            self._began[progress.stage] = time.monotonic()
+            self._show(progress.stage, "")
+        elif progress.event == "step":
+            self._show(progress.stage, progress.text)
+        else:
+            self._hide()
+            seconds = time.monotonic() - self._began.pop(progress.stage, time.monotonic())
+            err.print(f"  ✓ {progress.stage:<10} {progress.text}  [dim]{seconds:.1f} s[/dim]")
+
+    def close(self) -> None:
+        """Take the spinner away."""
+        self._hide()
+
+    def _show(self, stage: str, text: str) -> None:
+        message = f"{stage:<10} {text}"
+        if not err.is_terminal:
+            return
+        if self._status is None:
+            self._status = err.status(message)
+            self._status.start()
+        else:
+            self._status.update(message)
+
+    def _hide(self) -> None:
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+
+
+@contextmanager
+def stages() -> Iterator[Stages]:
+    """Draw the stages of the flows that run inside."""
+    from onefold_flows.progress import listening
+
+    drawn = Stages()
+    try:
+        with listening(drawn):
+            yield drawn
+    finally:
+        drawn.close()
