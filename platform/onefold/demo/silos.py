@@ -114,7 +114,7 @@ def shop(people: pl.DataFrame, rows: np.ndarray, rng: np.random.Generator) -> Si
             "numero": place["house_number"],
             "voie": misspelt(rng, np.array(spelt, dtype=object), 0.03),
             "complement": [f and f"Apt {f}" for f in lost(rng, place["flat"], 0.2)],
-            "code_postal": misspelt(rng, place["postcode"], 0.0),
+            "code_postal": place["postcode"],
             "ville": misspelt(rng, place["city"], 0.02),
             "etat": place["state"],
             "date_naissance": _written(misdated(rng, lost(rng, v["birth_date"], 0.4), 0.02), "%d/%m/%Y"),
@@ -131,7 +131,7 @@ def newsletter(people: pl.DataFrame, rows: np.ndarray, rng: np.random.Generator)
     """Sign-ups with what people allow and what they like to read; some changed their mind. It knows no card."""
     v = View(people, rows, rng, late=0.2)
     phone = dialled(rng, lost(rng, v["mobile"], 0.68))
-    email = lost(rng, v.aged("email", 0.06), 0.0)
+    email = v.aged("email", 0.06)
     at = moments(rng, v.n, 700)
     roll = rng.random(v.n)
     wish = either(roll < 0.13, np.full(v.n, "withdrawn"), np.where(roll < 0.2, "no", "yes").astype(object))

@@ -1,0 +1,172 @@
+"""Who may be contacted, for what, through which channel, and why not. Fails closed.
+
+A wish belongs to a contact point or a record; a customer has the wishes of all their records, emails, phones and
+external IDs, so that wishes follow them through merge and split. The strictest one decides.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import polars as pl
+
+from onefold_storage.schema import PERMISSIONS
+from onefold_workers.data_uses import ANY, CONSENT, DataUses
+
+__all__ = ["DataUses", "permissions"]
+
+GRANTED = "GRANTED"
+_EMPTY = cast("pl.DataFrame", pl.from_arrow(PERMISSIONS.arrow.empty_table()))
+_CELL = ["data_use", "channel"]
+_SUBJECT = ["subject_kind", "subject"]
+_NEEDS = {"email": "_email", "phone": "_phone", "sms": "_phone", "post": "_post"}
+_EPOCH = pl.lit(0).cast(pl.Datetime("us", "UTC"))
+
+
+def permissions(consents: pl.DataFrame, records: pl.DataFrame, uses: DataUses) -> pl.DataFrame:
+    """One row per customer, data use and channel that `uses` names, in the columns of `PERMISSIONS`.
+
+    `consents`: silver's consents, every version (record_key and deleted may be absent: wishes that stand by
+    themselves). `records`: the latest contact records with `golden_id`.
+
+    Allowed is what has a lawful basis and a contact point: `consent` needs a wish that grants it and none that
+    forbids it; any other basis holds until somebody objects. Of one subject's wishes for a data use and channel
+    the latest stands, of two at the same time the stricter. A wish for channel `any` covers every channel; it
+    forbids until a later wish grants the channel by name, and it grants only where no wish forbids the channel by
+    name. A wish against data use `any` forbids every use; one in favour of it names no purpose and grants none.
+    A state other than GRANTED forbids. Where a source deletes a wish, what it granted is gone and what it forbade
+    stays until a later wish grants it. Reasons: granted, or the lawful basis, where allowed; else denied, revoked,
+    objection, no_consent or no_contact_point.
+    """
+    if "deleted" in records.columns:
+        records = records.filter(~pl.col("deleted").fill_null(False))
+    records = records.filter(pl.col("golden_id").is_not_null())
+    cells = uses.frame()
+    if not records.height or not cells.height:
+        return _EMPTY
+    points = _points(records)
+    spoken = consents.join(points.select(_SUBJECT).unique(), on=_SUBJECT, how="semi")
+    verdicts = _by_customer(_by_subject(_standing(spoken), cells), points)
+    every = _reachable(records).join(cells, how="cross").join(verdicts, on=["golden_id", *_CELL], how="left")
+    return _decided(every).select(pl.col(c).cast(t) for c, t in _EMPTY.schema.items()).sort("golden_id", *_CELL)
+
+
+def _points(records: pl.DataFrame) -> pl.DataFrame:
+    """Everything a wish can belong to: golden_id, subject_kind, subject."""
+    plain = [
+        records.select("golden_id", pl.lit(kind).alias("subject_kind"), pl.col(column).alias("subject"))
+        for kind, column in (("record", "record_key"), ("email", "email"), ("phone", "phone"))
+    ]
+    ids = (
+        records.select("golden_id", pl.col("external_ids"))
+        .filter(pl.col("external_ids").list.len() > 0)
+        .explode("external_ids")
+        .unnest("external_ids")
+        .select("golden_id", pl.col("scheme").alias("subject_kind"), pl.col("value").alias("subject"))
+    )
+    return pl.concat([*plain, ids]).drop_nulls().unique()
+
+
+def _standing(consents: pl.DataFrame) -> pl.DataFrame:
+    """The wish that stands for each subject, data use and channel: at, forbids, revoked."""
+    has = set(consents.columns)
+    arrival = [c for c in ("package_id", "row_id") if c in has]
+    wish, gone, at = pl.col("state"), pl.col("_gone"), pl.col("effective_at")
+    every = (
+        consents.with_columns(
+            wish.fill_null(""),
+            at.fill_null(_EPOCH),
+            _gone=pl.col("deleted").fill_null(False) if "deleted" in has else pl.lit(False),
+            _record=pl.col("record_key") if "record_key" in has else pl.lit(None, dtype=pl.String),
+        )
+        .sort("effective_at", *arrival, "_gone", "state")
+        .with_row_index("_place")
+        .with_columns(forbids=wish != GRANTED)
+        .sort("effective_at", "forbids", "_place")
+    )
+    place = pl.col("_place")
+    of_record = every.group_by(*_SUBJECT, *_CELL, "_record", maintain_order=True).agg(
+        *(pl.col(c).filter(~gone).last() for c in ("effective_at", "state", "forbids")),
+        (place.filter(gone).max() > place.filter(~gone).last()).fill_null(False).alias("_deleted"),
+    )
+    standing = of_record.filter(wish.is_not_null() & (pl.col("forbids") | ~pl.col("_deleted")))
+    return (
+        standing.sort("effective_at", "forbids", "state")
+        .unique([*_SUBJECT, *_CELL], keep="last", maintain_order=True)
+        .select(*_SUBJECT, *_CELL, "forbids", at.alias("at"), (wish == "REVOKED").alias("revoked"))
+    )
+
+
+def _by_subject(standing: pl.DataFrame, cells: pl.DataFrame) -> pl.DataFrame:
+    """Per subject and cell of `uses`: does it grant, forbid, and is that a revocation."""
+    met = standing.rename({"data_use": "wished_use", "channel": "wished_channel"}).join(
+        cells.select(_CELL), how="cross"
+    )
+    use, channel = pl.col("wished_use"), pl.col("wished_channel")
+    own = channel == pl.col("channel")
+    wide = ~own & (channel == ANY)
+    narrow = ~own & (pl.col("channel") == ANY)
+    met = met.filter(
+        ((use == pl.col("data_use")) | ((use == ANY) & pl.col("forbids")))
+        & (own | wide | (narrow & pl.col("forbids")))
+    ).with_columns(_own=own & (use != ANY), _wide=(wide & (use != ANY)), _always=narrow | (use == ANY))
+    grants, forbids, at = ~pl.col("forbids"), pl.col("forbids"), pl.col("at")
+    named_grant = at.filter(pl.col("_own") & grants).max()
+    wide_ban = at.filter(pl.col("_wide") & forbids).max()
+    own_ban = (pl.col("_own") & forbids).any()
+    lifted = named_grant.is_not_null() & (named_grant > wide_ban)
+    banned = own_ban | pl.col("_always").any() | (wide_ban.is_not_null() & ~lifted.fill_null(False))
+    return met.group_by(*_SUBJECT, *_CELL).agg(
+        banned.alias("forbids"),
+        (grants & (pl.col("_own") | pl.col("_wide"))).any().alias("grants"),
+        (pl.col("forbids") & pl.col("revoked")).any().alias("revoked"),
+        (pl.col("forbids") & ~pl.col("revoked")).any().alias("denied"),
+    )
+
+
+def _by_customer(verdicts: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
+    """The strictest of all of a customer's subjects."""
+    forbids = pl.col("forbids")
+    return (
+        points.join(verdicts, on=_SUBJECT, how="inner")
+        .group_by("golden_id", *_CELL)
+        .agg(
+            forbids.any(),
+            (pl.col("grants") & ~forbids).any(),
+            (forbids & pl.col("denied")).any().alias("denied"),
+        )
+    )
+
+
+def _reachable(records: pl.DataFrame) -> pl.DataFrame:
+    """Per customer, which contact points they have."""
+    schemes = pl.col("external_ids").list.eval(pl.element().struct.field("scheme"))
+    by_post = pl.col("street").is_not_null() & pl.col("city").is_not_null()
+    return records.group_by("golden_id").agg(
+        (pl.col("email").is_not_null() | schemes.list.contains("email").fill_null(False)).any().alias("_email"),
+        (pl.col("phone").is_not_null() | schemes.list.contains("phone").fill_null(False)).any().alias("_phone"),
+        by_post.any().alias("_post"),
+    )
+
+
+def _decided(every: pl.DataFrame) -> pl.DataFrame:
+    """allowed and reason, the wish before the want of a contact point."""
+    consent = pl.col("lawful_basis") == CONSENT
+    forbids, grants = pl.col("forbids").fill_null(False), pl.col("grants").fill_null(False)
+    reached = pl.lit(True)
+    for channel, point in _NEEDS.items():
+        reached = pl.when(pl.col("channel") == channel).then(point).otherwise(reached)
+    reason = (
+        pl.when(forbids & consent)
+        .then(pl.when(pl.col("denied").fill_null(True)).then(pl.lit("denied")).otherwise(pl.lit("revoked")))
+        .when(forbids)
+        .then(pl.lit("objection"))
+        .when(consent & ~grants)
+        .then(pl.lit("no_consent"))
+        .when(~reached)
+        .then(pl.lit("no_contact_point"))
+        .when(consent)
+        .then(pl.lit("granted"))
+        .otherwise("lawful_basis")
+    )
+    return every.with_columns(reason=reason, allowed=~forbids & (~consent | grants) & reached)
