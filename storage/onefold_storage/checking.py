@@ -15,11 +15,17 @@ import pyarrow as pa
 from onefold_storage.contracts import Contract, ContractColumn
 from onefold_storage.deliveries import BadRow, Batch
 from onefold_storage.errors import BadInput
+from onefold_storage.row_text import as_json, frame_of, text_of
 
 _TRUE = ["true", "t", "yes", "y", "1"]
 _FALSE = ["false", "f", "no", "n", "0"]
 _TIMES = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M")
-_ZONED = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z")
+_ZONED = (
+    "%Y-%m-%dT%H:%M:%S%.f%#z",
+    "%Y-%m-%d %H:%M:%S%.f%#z",
+    "%Y-%m-%dT%H:%M%#z",
+    "%Y-%m-%d %H:%M%#z",
+)
 _ROW = "_row_id"
 
 
@@ -37,11 +43,14 @@ def check(contract: Contract, batch: Batch) -> Checked:
     Raises:
         BadInput: a required column is absent: a breaking change, the whole package is held back.
     """
-    frame = _frame(batch)
+    frame, no_text = frame_of(batch.rows)
     absent = [c.name for c in contract.columns if c.required and c.name not in frame.columns]
     if absent and frame.height:
+        known = [n for n in contract.by_name if n in frame.columns]
+        others = len(frame.columns) - len(known)  # unnamed: without a header line, data stands in their place
         raise BadInput(
-            f"{contract.id}: required column {', '.join(absent)} is absent; found {', '.join(frame.columns[:20])}"
+            f"{contract.id}: required column {', '.join(absent)} is absent; found {', '.join(known) or 'none'} of "
+            f"the contract and {others} more: correct the contract, or ask the source what changed"
         )
     typed = {c.name: _typed(frame, c, contract.rules.timezone) for c in contract.columns}
     extra = [n for n in frame.columns if n not in typed]
@@ -51,35 +60,28 @@ def check(contract: Contract, batch: Batch) -> Checked:
         result = typed[column.name]
         if given is not None:
             misfit = result.is_null() & given.is_not_null()
+            if column.name in no_text:
+                misfit = misfit | no_text[column.name]
             checks.append(_faults(misfit, column, "type", f"expected {_expected(column)}"))
         if column.required:
             empty = result.is_null() if given is None else given.is_null()
             checks.append(_faults(empty, column, "required", "expected a value, found none"))
     rows = pl.DataFrame([*typed.values()]) if typed else pl.DataFrame()
     rows = rows.with_columns(
-        pl.Series(_ROW, batch.row_ids.to_numpy(zero_copy_only=False), pl.Int64), _extra(frame, extra)
+        pl.Series(_ROW, batch.row_ids.to_numpy(zero_copy_only=False), pl.Int64),
+        as_json(frame, extra).alias("_extra"),
     )
     faults = pl.concat(checks).sort("at").unique("at", keep="first", maintain_order=True) if checks else None
     if faults is None or not faults.height:
         return Checked(rows, batch.bad)
-    raw = frame.select(pl.struct(pl.all().cast(pl.String, strict=False)).struct.json_encode().alias("raw"))
+    raw = as_json(frame, frame.columns)
     broken = faults.with_columns(
         rows.get_column(_ROW).gather(faults["at"]).alias("row"),
-        raw.get_column("raw").gather(faults["at"]).alias("raw"),
+        raw.gather(faults["at"]).alias("raw"),
     )
     bad = tuple(BadRow(r["row"], r["rule"], r["message"], r["raw"].encode(), r["field"]) for r in broken.to_dicts())
     kept = rows.with_row_index("_at").join(faults.select(_at=pl.col("at")), on="_at", how="anti").drop("_at")
     return Checked(kept, (*batch.bad, *bad))
-
-
-def _frame(batch: Batch) -> pl.DataFrame:
-    rows = batch.rows
-    if not rows.num_columns:
-        return pl.DataFrame()
-    for i, f in enumerate(rows.schema):  # bytes that a connector could not call text: landing keeps them as text
-        if pa.types.is_binary(f.type) or pa.types.is_large_binary(f.type):
-            rows = rows.set_column(i, f.name, rows.column(i).cast(pa.string()))
-    return cast("pl.DataFrame", pl.from_arrow(rows))
 
 
 def _faults(mask: pl.Series, column: ContractColumn, rule: str, message: str) -> pl.DataFrame:
@@ -93,21 +95,16 @@ def _expected(column: ContractColumn) -> str:
     return f"{column.logical_type}{how}"
 
 
-def _extra(frame: pl.DataFrame, names: list[str]) -> pl.Series:
-    if not names:
-        return pl.Series("_extra", [None], dtype=pl.String).new_from_index(0, frame.height)
-    text = frame.select(pl.struct(pl.col(names).cast(pl.String, strict=False)).struct.json_encode().alias("_extra"))
-    return text.get_column("_extra")
-
-
 def _typed(frame: pl.DataFrame, column: ContractColumn, zone: str) -> pl.Series:
     if column.name not in frame.columns:
         return pl.Series(column.name, [None], dtype=_polars(column)).new_from_index(0, frame.height)
     given = frame.get_column(column.name)
     if given.dtype == pl.Null:
         return given.cast(_polars(column))
+    if _polars(column) == pl.String:
+        return text_of(given)
     expression = _native(column, given.dtype, zone) if given.dtype != pl.String else _text(column, zone)
-    return frame.select(expression.alias(column.name)).get_column(column.name)
+    return frame.with_columns(expression.alias(column.name)).get_column(column.name)
 
 
 def _polars(column: ContractColumn) -> pl.DataType:
@@ -117,8 +114,6 @@ def _polars(column: ContractColumn) -> pl.DataType:
 def _text(column: ContractColumn, zone: str) -> pl.Expr:
     value, target = pl.col(column.name), _polars(column)
     bare = value.str.strip_chars()
-    if target == pl.String:
-        return value
     if target == pl.Boolean:
         low = bare.str.to_lowercase()
         return pl.when(low.is_in(_TRUE)).then(True).when(low.is_in(_FALSE)).then(False)
@@ -127,7 +122,12 @@ def _text(column: ContractColumn, zone: str) -> pl.Expr:
     if isinstance(target, pl.Datetime):
         return _moment(bare, column.rules.format, zone)
     number = bare.cast(target, strict=False)
-    return pl.when(number.is_finite()).then(number) if target == pl.Float64 else number
+    if target == pl.Float64:
+        return pl.when(number.is_finite()).then(number)
+    if isinstance(target, pl.Decimal):  # more places than promised would be rounded away
+        finer = bare.str.contains(rf"^[^eE]*\.\d{{{target.scale}}}\d*[1-9]\d*$")
+        return pl.when(~finer).then(number)
+    return number
 
 
 def _moment(value: pl.Expr, form: str | None, zone: str) -> pl.Expr:
@@ -152,25 +152,33 @@ def localise(naive: pl.Expr, zone: str) -> pl.Expr:
 
 
 def _native(column: ContractColumn, given: pl.DataType, zone: str) -> pl.Expr:
+    """From another type than text; null where the types have nothing to do with each other."""
     value, target = pl.col(column.name), _polars(column)
+    none = pl.lit(None, dtype=target)
     if isinstance(target, pl.Datetime):
-        if isinstance(given, pl.Datetime):
-            moment = value.cast(pl.Datetime("us", given.time_zone))
-            return moment.dt.convert_time_zone("UTC") if given.time_zone else localise(moment, zone)
-        if given == pl.Date:
-            return localise(value.cast(pl.Datetime("us")), zone)
-        return pl.lit(None, dtype=target)
-    if target == pl.String:
-        if isinstance(given, pl.Struct):
-            return value.struct.json_encode()
-        return value.cast(pl.String, strict=False)
+        return _native_moment(value, given, zone) if given in (pl.Date, pl.Datetime) else none
     if target == pl.Date:
-        return value.cast(pl.Date, strict=False) if given.is_temporal() else pl.lit(None, dtype=pl.Date)
-    if target == pl.Int64 and given.is_float():
-        return pl.when(value == value.floor()).then(value.cast(pl.Int64, strict=False))
+        if not isinstance(given, pl.Datetime):
+            return value if given == pl.Date else none
+        local = value.dt.convert_time_zone(zone).dt.replace_time_zone(None) if given.time_zone else value
+        return pl.when(local.dt.time() == pl.time(0)).then(local.dt.date())
+    if target == pl.Boolean:
+        if given.is_integer():
+            return pl.when(value.is_in([0, 1])).then(value == 1)
+        return value if given == pl.Boolean else none
+    if not given.is_numeric():
+        return none
+    number = value.cast(target, strict=False)
     if target == pl.Float64:
-        number = value.cast(pl.Float64, strict=False)
         return pl.when(number.is_finite()).then(number)
-    if target == pl.Boolean and given.is_integer():
-        return pl.when(value.is_in([0, 1])).then(value == 1)
-    return value.cast(target, strict=False)
+    if target == pl.Int64 and given.is_float():
+        return pl.when(value == value.floor()).then(number)
+    if given.is_decimal():  # places that would be cut off
+        return pl.when(number.cast(given, strict=False) == value).then(number)
+    return number
+
+
+def _native_moment(value: pl.Expr, given: pl.DataType, zone: str) -> pl.Expr:
+    stated = given.time_zone if isinstance(given, pl.Datetime) else None
+    moment = value.cast(pl.Datetime("us", stated))
+    return moment.dt.convert_time_zone("UTC") if stated else localise(moment, zone)
