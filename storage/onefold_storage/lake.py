@@ -239,7 +239,7 @@ class Lake:
     def _create(self, name: str, form: TableShape) -> DeltaTable:
         if self.exists(name):
             return self.handle(name)
-        return DeltaTable.create(
+        table = DeltaTable.create(
             f"{self.root}/{name}",
             form.schema,
             mode="ignore",
@@ -251,6 +251,9 @@ class Lake:
             },
             storage_options=self.options or None,
         )
+        if self.objects.local:
+            self.objects.sync(f"{name}/_delta_log/{0:020d}.json")
+        return table
 
     def _check(self, name: str, part: Part, form: TableShape) -> None:
         key = f"{name}/{part.path}"

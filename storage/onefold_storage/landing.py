@@ -60,20 +60,9 @@ class Lander:
                 return self._land(contract, delivery, last + 1, started)
             except OnefoldError as error:
                 held = Package(
-                    contract.id,
-                    0,
-                    delivery.content,
-                    delivery.origin,
-                    0,
-                    0,
-                    0,
-                    0,
-                    0,
-                    started,
-                    started,
-                    "held",
+                    contract.id, None, delivery.content, delivery.origin, 0, 0, 0, 0, 0, started, None, "held",
                     str(error),
-                )
+                )  # fmt: skip
                 self._book.record(held)
                 raise
 

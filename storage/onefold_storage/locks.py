@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Protocol
 
 import filelock
-from sqlalchemy import create_engine, text
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.exc import OperationalError
 
-from onefold_storage.errors import Conflict
+from onefold_storage.errors import Conflict, Unavailable
+
+_LOCK_NOT_AVAILABLE = "55P03"  # PostgreSQL's code
 
 
 class Locks(Protocol):
@@ -51,7 +54,9 @@ class AdvisoryLocks:
     """Locks of all machines that share a PostgreSQL ledger."""
 
     def __init__(self, url: str) -> None:
-        self._engine = create_engine(url, pool_size=1, max_overflow=20, pool_pre_ping=True)
+        self._engine = create_engine(
+            url, pool_size=1, max_overflow=20, pool_pre_ping=True, isolation_level="AUTOCOMMIT"
+        )
 
     @contextmanager
     def hold(self, name: str, timeout: float = 600.0) -> Iterator[None]:
@@ -59,18 +64,27 @@ class AdvisoryLocks:
 
         Raises:
             Conflict: another process held it for `timeout` seconds.
+            Unavailable: the server does not answer.
         """
         key = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], signed=True)
-        with self._engine.connect() as connection:
+        with self._connection(name) as connection:
             connection.execute(text(f"SET lock_timeout = {int(timeout * 1000)}"))
             try:
                 connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": key})
-            except Exception as error:
+            except OperationalError as error:
+                if getattr(error.orig, "sqlstate", None) != _LOCK_NOT_AVAILABLE:
+                    raise Unavailable(f"{name}: cannot be locked, the ledger's database does not answer") from None
                 raise Conflict(f"{name}: another process is writing to it; waited {timeout:.0f} s") from error
             try:
                 yield
             finally:
                 connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": key})
+
+    def _connection(self, name: str) -> Connection:
+        try:
+            return self._engine.connect()
+        except OperationalError:
+            raise Unavailable(f"{name}: cannot be locked, the ledger's database does not answer") from None
 
 
 def locks_for(ledger_url: str, folder: Path) -> FileLocks | AdvisoryLocks:

@@ -37,7 +37,8 @@ class StorageSettings(BaseSettings):
     @property
     def lake(self) -> str:
         """The lake's root as a URL or an absolute path without a trailing slash."""
-        return (self.lake_url or str(self.root / "lake")).rstrip("/").removeprefix("file://")
+        given = (self.lake_url or str(self.root / "lake")).rstrip("/").removeprefix("file://")
+        return given if "://" in given else str(Path(given).expanduser().absolute())
 
     @property
     def ledger(self) -> str:

@@ -70,10 +70,7 @@ class Workspace:
         if not path.is_file():
             raise NotFound(f"{path}: no workspace here; `onefold init` makes one")
         try:
-            given = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-            return cls(folder, WorkspaceSettings.model_validate(given))
-        except yaml.YAMLError as error:
-            raise BadContract(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+            return cls(folder, WorkspaceSettings.model_validate(_mapping(path)))
         except ValidationError as error:
             detail = error.errors(include_url=False, include_input=False)[0]
             raise BadContract(f"{path}: {'.'.join(map(str, detail['loc']))}: {detail['msg']}") from error
@@ -109,27 +106,38 @@ class Workspace:
         path = self.folder / FILES[kind]
         if not path.is_file():
             return {}
-        try:
-            value = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-        except yaml.YAMLError as error:
-            raise BadContract(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
-        if not isinstance(value, dict):
-            raise BadContract(f"{path}: expected a mapping, found {type(value).__name__}")
-        return value
+        return _mapping(path)
 
     def declarations(self) -> Iterator[tuple[str, str, str]]:
         """Every declaration as (kind, name, text)."""
         for kind in FOLDERS:
             for path in self._files(kind):
-                yield kind, path.stem, path.read_text(encoding="utf-8")
+                yield kind, path.stem, _text(path)
         for kind, name in FILES.items():
             path = self.folder / name
             if path.is_file():
-                yield kind, path.stem, path.read_text(encoding="utf-8")
+                yield kind, path.stem, _text(path)
 
     def _files(self, kind: str) -> list[Path]:
         folder, pattern = FOLDERS[kind]
         return sorted((self.folder / folder).glob(pattern))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise BadContract(f"{path}: expected UTF-8, found another encoding at byte {error.start}") from error
+
+
+def _mapping(path: Path) -> dict[str, object]:
+    try:
+        value = yaml.safe_load(_text(path)) or {}
+    except yaml.YAMLError as error:
+        raise BadContract(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(value, dict):
+        raise BadContract(f"{path}: expected a mapping, found {type(value).__name__}")
+    return value
 
 
 def clock_for(settings: StorageSettings) -> Clock:
