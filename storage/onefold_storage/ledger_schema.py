@@ -32,6 +32,7 @@ def upgrade(engine: Engine) -> None:
         Conflict: the database is newer than this program.
     """
     with engine.connect() as connection:
+        connection.execution_options(onefold_write=False)
         if revision(connection) == HEAD:
             return
     with _alone(engine), engine.begin() as connection:

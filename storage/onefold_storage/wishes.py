@@ -8,17 +8,15 @@ when it has become a consent in the lake (fail closed).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
-import polars as pl
-from sqlalchemy import func, select
+from sqlalchemy import Row, func, select
 
 from onefold_storage.clock import Clock
-from onefold_storage.keyed_hash import KeyedHash
 from onefold_storage.ledger_access import Access
 from onefold_storage.ledger_tables import wishes
 
@@ -109,52 +107,7 @@ class Wishes:
             by_subject.setdefault((wish.subject_kind, wish.subject_hash), []).append(wish)
         return Standing(rows[0].id if rows else 0, {s: tuple(w) for s, w in by_subject.items()})
 
-    def consents(self, records: pl.DataFrame, hashed: KeyedHash) -> pl.DataFrame:
-        """The standing wishes about these contact records, as rows for `permissions`.
-
-        `records`: record_key, email, phone, external_ids (as silver's contact records, more columns may stand).
-        Gives subject_kind, subject (in clear), data_use, channel, state, evidence, effective_at; the last wish of
-        each subject found, for a data use and channel.
-        """
-        columns = ("subject_kind", "subject_hash", "data_use", "channel", "state", "evidence", "at")
+    def listed(self) -> list[Row[Any]]:
+        """Every wish as it was expressed, oldest first; a row has the columns of the table."""
         with self._access.read() as connection:
-            found = connection.execute(select(*(wishes.c[n] for n in columns)).order_by(wishes.c.id)).all()
-        wanted = pl.DataFrame(
-            [tuple(r) for r in found],  # oldest first
-            schema=dict.fromkeys(columns[:-1], pl.String) | {"at": pl.Datetime("us", "UTC")},
-            orient="row",
-        )
-        wanted = wanted.unique(
-            ["subject_kind", "subject_hash", "data_use", "channel"], keep="last", maintain_order=True
-        )
-        subjects = _subjects(records, wanted["subject_kind"].unique().to_list(), hashed)
-        return wanted.join(subjects, on=["subject_kind", "subject_hash"], how="inner").select(
-            "subject_kind",
-            "subject",
-            "data_use",
-            "channel",
-            "state",
-            "evidence",
-            pl.col("at").alias("effective_at"),
-        )
-
-
-def _subjects(records: pl.DataFrame, kinds: Sequence[str], hashed: KeyedHash) -> pl.DataFrame:
-    """Distinct identifiers of the kinds asked for, with their keyed hash; nothing is hashed without a wish."""
-    frames = [pl.DataFrame(schema={"subject_kind": pl.String, "subject": pl.String})]
-    direct = {"record": "record_key", "email": "email", "phone": "phone"}
-    for kind, column in direct.items():
-        if kind in kinds:
-            frames.append(records.select(pl.lit(kind).alias("subject_kind"), pl.col(column).alias("subject")))
-    schemes = [k for k in kinds if k not in direct]
-    if schemes:
-        ids = records.select(pl.col("external_ids").explode()).drop_nulls().unnest("external_ids")
-        frames.append(
-            ids.filter(pl.col("scheme").is_in(schemes)).select(
-                pl.col("scheme").alias("subject_kind"), pl.col("value").alias("subject")
-            )
-        )
-    subjects = pl.concat(frames).drop_nulls().unique()
-    kinds_, values = subjects["subject_kind"].to_list(), subjects["subject"].to_list()
-    hashes = [hashed.of(k, v) for k, v in zip(kinds_, values, strict=True)]
-    return subjects.with_columns(pl.Series("subject_hash", hashes, dtype=pl.String))
+            return list(connection.execute(select(wishes).order_by(wishes.c.id)))

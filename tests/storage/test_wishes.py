@@ -14,6 +14,7 @@ from onefold_storage.clock import FixedClock
 from onefold_storage.errors import BadInput
 from onefold_storage.keyed_hash import KeyedHash
 from onefold_storage.ledger import Ledger
+from onefold_storage.wish_consents import consents_of
 from onefold_storage.wishes import State, Wish
 
 NOW = datetime(2018, 1, 1, tzinfo=UTC)
@@ -81,13 +82,13 @@ def test_wishes_become_consents_of_the_records_that_carry_the_subject(ledger: Le
             "external_ids": [[], [{"scheme": "loyalty_card", "value": "77"}]],
         }
     )
-    nothing = ledger.wishes.consents(records, HASHED)
+    nothing = consents_of(ledger.wishes, records, HASHED)
     assert nothing.height == 0 and "subject" in nothing.columns
     card = ("loyalty_card", HASHED.of("loyalty_card", "77"))
     stranger = ("email", HASHED.of("email", "other@example.org"))
     ledger.wishes.add([_wish("DENIED"), _wish("GRANTED", subject=card), _wish("DENIED", subject=stranger)], "crm")
     ledger.wishes.add([_wish("GRANTED")], "crm")
-    found = ledger.wishes.consents(records, HASHED).sort("subject")
+    found = consents_of(ledger.wishes, records, HASHED).sort("subject")
     assert found["subject"].to_list() == ["77", "anna@example.org"]
     assert found["state"].to_list() == ["GRANTED", "GRANTED"]
     for file in tmp_path.iterdir():
