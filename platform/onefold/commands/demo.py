@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from onefold.terminal import err, out, stages
 from onefold_storage.errors import Conflict
-from onefold_storage.installation import Installation
-from onefold_storage.settings import StorageSettings
-from onefold_storage.workspace import Workspace
+
+if TYPE_CHECKING:
+    from onefold_storage.installation import Installation
+    from onefold_storage.settings import StorageSettings
 
 SCOPES = ("read:customers", "read:scores", "read:sources", "search")
 
@@ -27,6 +28,8 @@ def demo(
     from onefold.demo.data import generate
     from onefold.services import requirements
     from onefold_flows import server
+    from onefold_storage.installation import Installation
+    from onefold_storage.settings import StorageSettings
     from onefold_storage.status import status
     from onefold_workers.cluster import cluster, dashboard, worker_environment
 
@@ -66,13 +69,12 @@ def workspace(settings: StorageSettings, full: bool) -> None:
         Conflict: another workspace is there; the demo would mix its data with yours.
     """
     from onefold.commands.workspace import write_template
+    from onefold_storage.workspace import Workspace
 
     folder: Path = settings.workspace_folder
     if (folder / "onefold.yaml").exists():
         if Workspace.open(folder).settings.name != "demo":
-            raise Conflict(
-                f"{folder}: holds your own workspace; set ONEFOLD_HOME to an empty folder"
-            )
+            raise Conflict(f"{folder}: holds your own workspace; set ONEFOLD_HOME to an empty folder")
     else:
         write_template(folder, "demo/workspace")
     if full and not (folder / "contracts" / "promotions.yaml").exists():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from onefold.terminal import out, print_json
-from onefold_storage.installation import Installation
-from onefold_storage.settings import StorageSettings
+
+if TYPE_CHECKING:
+    from onefold_storage.keys import Keys
 
 app = typer.Typer(no_args_is_help=True)
 Json = Annotated[bool, typer.Option("--json", help="Print a JSON object.")]
@@ -26,7 +27,7 @@ def create(
 
     scopes = scope or ["read:customers", "read:scores", "read:sources", "search"]
     lifetime = timedelta(days=days) if days else None
-    key, secret = Installation(StorageSettings()).ledger.keys.create(name, scopes, lifetime)
+    key, secret = _book().create(name, scopes, lifetime)
     if json:
         print_json({"id": key.id, "name": key.name, "scopes": sorted(key.scopes), "key": secret})
     else:
@@ -36,7 +37,7 @@ def create(
 @app.command("list")
 def list_keys(json: Json = False) -> None:
     """Every key, without its secret."""
-    keys = Installation(StorageSettings()).ledger.keys.list()
+    keys = _book().list()
     if json:
         print_json({"keys": [{"id": k.id, "name": k.name, "scopes": sorted(k.scopes)} for k in keys]})
         return
@@ -48,5 +49,12 @@ def list_keys(json: Json = False) -> None:
 @app.command()
 def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, as `onefold key list` shows it.")]) -> None:
     """End a key, from the next request on."""
-    Installation(StorageSettings()).ledger.keys.revoke(key_id)
+    _book().revoke(key_id)
     out.print(f"Revoked {key_id}")
+
+
+def _book() -> Keys:
+    from onefold_storage.installation import Installation
+    from onefold_storage.settings import StorageSettings
+
+    return Installation(StorageSettings()).ledger.keys

@@ -9,10 +9,10 @@ import typer
 
 from onefold.terminal import out
 from onefold_storage.errors import Unavailable
-from onefold_storage.settings import StorageSettings
 
 if TYPE_CHECKING:
     from onefold_flows.server import PrefectServer
+    from onefold_storage.settings import StorageSettings
 
 
 def serve(
@@ -21,6 +21,8 @@ def serve(
     flows: Annotated[bool, typer.Option(help="Also run the Prefect server and the schedules.")] = False,
 ) -> None:
     """Serve the published results."""
+    from onefold_storage.settings import StorageSettings
+
     settings = StorageSettings()
     if not flows:
         _api(settings, host, port)

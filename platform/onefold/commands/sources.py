@@ -10,7 +10,6 @@ import typer
 
 from onefold.terminal import err, out, print_json
 from onefold_storage.errors import BadInput
-from onefold_storage.settings import StorageSettings
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -60,6 +59,7 @@ def check(
 def list_sources(json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False) -> None:
     """The workspace's sources and what has landed from each."""
     from onefold_storage.installation import Installation
+    from onefold_storage.settings import StorageSettings
 
     installation = Installation(StorageSettings())
     rows = [

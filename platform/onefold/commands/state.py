@@ -7,13 +7,14 @@ from typing import Annotated, Any
 import typer
 
 from onefold.terminal import out, print_json
-from onefold_storage.installation import Installation
-from onefold_storage.settings import StorageSettings
-from onefold_storage.status import status as state_of
 
 
 def status(json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False) -> None:
     """The state of everything."""
+    from onefold_storage.installation import Installation
+    from onefold_storage.settings import StorageSettings
+    from onefold_storage.status import status as state_of
+
     state = state_of(Installation(StorageSettings()))
     if json:
         print_json(state)

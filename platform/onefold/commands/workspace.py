@@ -9,15 +9,16 @@ from typing import Annotated
 import typer
 
 from onefold.terminal import out
-from onefold_storage.errors import Conflict
-from onefold_storage.settings import StorageSettings
-from onefold_storage.workspace import FOLDERS, Workspace
 
 
 def init(
     folder: Annotated[Path | None, typer.Argument(help="Where; $ONEFOLD_HOME/workspace when left out.")] = None,
 ) -> None:
     """Make a workspace: contracts, features, models, audiences and rules, outside the package."""
+    from onefold_storage.errors import Conflict
+    from onefold_storage.settings import StorageSettings
+    from onefold_storage.workspace import Workspace
+
     target = (folder or StorageSettings().workspace_folder).expanduser().absolute()
     if (target / "onefold.yaml").exists():
         raise Conflict(f"{target}: is a workspace already; nothing was changed")
@@ -31,6 +32,8 @@ def init(
 
 def write_template(target: Path, name: str) -> None:
     """Copy one of the package's workspaces to a folder."""
+    from onefold_storage.workspace import FOLDERS
+
     source = resources.files("onefold") / name
     _copy(source, target)
     for sub, _ in FOLDERS.values():
