@@ -76,6 +76,8 @@ def ranked(scores: pl.DataFrame) -> pl.DataFrame:
 def interaction_blocks(gold: GoldFrames, ids: pl.DataFrame, most: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     """(customer, block, body) and (golden_id, total, kept): the last `most` interactions of each customer."""
     links = gold.current_links().join(ids, on="golden_id").select("record_key", "customer").lazy()
+    keyed = gold.items.lazy().unique("record_key").rename({"record_key": "item_key"})
+    items = keyed.select("item_key", "name", "category", "brand")
     columns = (
         "record_key",
         "source",
