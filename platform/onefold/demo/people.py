@@ -65,10 +65,10 @@ def population(households: pl.DataFrame, rng: np.random.Generator) -> pl.DataFra
         }
     )
     contact = _contact_points(rng, people, home)
+    joined = pl.concat([people, contact, _addresses(rng, n)[home.tolist()]], how="horizontal")
+    mixed: pl.DataFrame = joined[rng.permutation(joined.height).tolist()]
     return (
-        pl.concat([people, contact, _addresses(rng, n)[home.tolist()]], how="horizontal")
-        .sample(fraction=1.0, shuffle=True, seed=int(rng.integers(2**31)))
-        .with_row_index("i")
+        mixed.with_row_index("i")
         .with_columns(person=pl.format("P{}", pl.col("i").cast(pl.String).str.zfill(6)))
         .drop("i")
     )

@@ -57,9 +57,9 @@ def towns() -> Towns:
         state, low = (("OH", 45010), ("OH", 45210), ("KY", 41010), ("IN", 47010))[rank % 4]
         codes = [low + rank, low + rank + 64] if rank < 16 else [low + rank]
         rows += [(names[i], state, f"{code:05d}", 1.0 / (rank + 6.0)) for code in codes]
-    name, state, postcode, weight = (np.array(c, dtype=object) for c in zip(*rows, strict=True))
-    share = weight.astype(float)
-    return Towns(name, state, postcode, share / share.sum())
+    columns = [np.array(c, dtype=object) for c in zip(*rows, strict=True)]
+    share = columns[3].astype(float)
+    return Towns(columns[0], columns[1], columns[2], share / share.sum())
 
 
 def phone_numbers(rng: np.random.Generator, n: int) -> np.ndarray:

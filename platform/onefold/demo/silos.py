@@ -6,9 +6,8 @@ goes into the tables. Every table has a column that says its rows are generated.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -46,7 +45,8 @@ class View:
 
     def is_(self, role: str) -> np.ndarray:
         """Which of them have that role."""
-        return self["role"] == role
+        mask: np.ndarray = self["role"] == role
+        return mask
 
     def aged(self, name: str, more: float = 0.0) -> np.ndarray:
         """A column as it was before, where the record is late (or, for `more` of the others, anyway)."""
@@ -167,6 +167,10 @@ _TOPICS: dict[str, tuple[str, ...]] = {
 }
 
 
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat(timespec="seconds") if moment else None
+
+
 def support(people: pl.DataFrame, rows: np.ndarray, rng: np.random.Generator) -> Silo:
     """Support cases, each with the contact details its caller or writer gave."""
     v = View(people, rows, rng, late=0.25)
@@ -179,13 +183,12 @@ def support(people: pl.DataFrame, rows: np.ndarray, rng: np.random.Generator) ->
     state = either(closed != nothing, rng.choice(["closed", "closed", "refunded"], v.n), np.full(v.n, "open"))
     topic = rng.choice(list(_TOPICS), v.n)
     key = np.array([f"T-{k}" for k in numbered(rng, v.n, 20_000)], dtype=object)
-    iso: Callable[[datetime | date | None], str | None] = lambda m: m and m.isoformat(timespec="seconds")  # noqa: E731
     written = table(
         {
             "case_id": key,
-            "opened": [iso(m) for m in opened],
-            "closed": [iso(m) for m in closed],
-            "updated": [iso(c or o) for c, o in zip(closed, opened, strict=True)],
+            "opened": [_iso(m) for m in opened],
+            "closed": [_iso(m) for m in closed],
+            "updated": [_iso(c or o) for c, o in zip(closed, opened, strict=True)],
             "status": state,
             "channel": either(by_mail, np.full(v.n, "email"), np.full(v.n, "phone")),
             "topic": topic,
