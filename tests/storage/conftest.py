@@ -1,0 +1,96 @@
+"""What the storage floor's tests share: contracts in a few words, deliveries made of rows, a home of their own."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import yaml
+
+from onefold_storage import contracts
+from onefold_storage.contracts import Contract
+from onefold_storage.deliveries import BadRow, Batch, Delivery
+from onefold_storage.installation import Installation
+from onefold_storage.settings import StorageSettings
+
+NOW = datetime(2018, 1, 1, tzinfo=UTC)
+
+Column = str | dict[str, Any]
+
+
+def contract_text(source: str = "people", columns: dict[str, Column] | None = None, **rules: Any) -> str:
+    """An ODCS document. A column is its logical type, or a mapping of ODCS keys with `onefold` for its rules."""
+    properties = []
+    for name, given in (columns or {"id": {"logicalType": "integer", "primaryKey": True}, "name": "string"}).items():
+        column = {"logicalType": given} if isinstance(given, str) else dict(given)
+        own = column.pop("onefold", None)
+        if own is not None:
+            column["customProperties"] = [{"property": "onefold", "value": own}]
+        properties.append({"name": name, **column})
+    value = {"location": "people.csv", "lawful_basis": "contract", "data_use": ["service"], **rules}
+    return yaml.safe_dump(
+        {
+            "kind": "DataContract",
+            "apiVersion": "v3.1.0",
+            "id": source,
+            "version": "1.0.0",
+            "status": "active",
+            "schema": [{"name": source, "logicalType": "object", "properties": properties}],
+            "customProperties": [{"property": "onefold", "value": value}],
+        },
+        sort_keys=False,
+    )
+
+
+def contract_of(source: str = "people", columns: dict[str, Column] | None = None, **rules: Any) -> Contract:
+    """A parsed contract; see `contract_text`."""
+    return contracts.parse(contract_text(source, columns, **rules), f"{source}.yaml")
+
+
+def delivery_of(
+    *batches: dict[str, Sequence[Any]] | pa.Table, bad: Sequence[BadRow] = (), content: str | None = None
+) -> Delivery:
+    """A delivery of these batches, in order; `bad` rows come with the last one. Its content is its rows."""
+    tables = [pa.table(b) if isinstance(b, dict) else b for b in batches]
+    facts = repr([t.to_pydict() for t in tables]) + repr(bad)
+
+    def read() -> Iterator[Batch]:
+        at = 0
+        for n, table in enumerate(tables):
+            last = n == len(tables) - 1
+            ids = pa.array(range(at, at + table.num_rows), pa.int64())
+            at += table.num_rows
+            yield Batch(table, ids, tuple(bad) if last else ())
+
+    return Delivery(content or hashlib.sha256(facts.encode()).hexdigest(), "people.csv", read())
+
+
+@pytest.fixture
+def make_contract() -> Callable[..., Contract]:
+    """`make_contract(source, {column: type or mapping}, **rules)`."""
+    return contract_of
+
+
+@pytest.fixture
+def make_contract_text() -> Callable[..., str]:
+    """As `make_contract`, but the YAML text."""
+    return contract_text
+
+
+@pytest.fixture
+def make_delivery() -> Callable[..., Delivery]:
+    """`make_delivery({column: values}, …, bad=[…], content=…)`."""
+    return delivery_of
+
+
+@pytest.fixture
+def installation(tmp_path: Path) -> Iterator[Installation]:
+    """An empty installation whose clock stands at the start of 2018."""
+    made = Installation(StorageSettings(home=tmp_path / "home", now=NOW))
+    yield made
+    made.ledger.close()
