@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import orjson
 import polars as pl
 
 from onefold_storage.installation import Installation
-from onefold_storage.schema import LINKS
+from onefold_storage.schema import FAILED_EVENTS, LINKS
 
 MODELS = "models/figures.json"
 """Where training keeps each model's figures: name, version, metric, value, baseline, interval, beats_baseline."""
@@ -58,3 +59,33 @@ def identity(installation: Installation) -> dict[str, Any]:
 def _object(installation: Installation, key: str) -> Any:
     data = installation.lake.objects.get(key)
     return orjson.loads(data) if data else None
+
+
+def sources(installation: Installation) -> list[dict[str, Any]]:
+    """Each source of the workspace: what landed, what failed, how fresh it is against its objective (seconds)."""
+    lake, now = installation.lake, installation.clock.now()
+    failed = dict(lake.scan(FAILED_EVENTS.name).group_by("source").len().collect().iter_rows())
+    landed: dict[str, datetime] = {}
+    for package in installation.ledger.packages.list():
+        if package.status == "committed" and package.committed_at:
+            landed[package.source] = max(package.committed_at, landed.get(package.source, package.committed_at))
+    found = []
+    for contract in installation.workspace.contracts():
+        last = landed.get(contract.id)
+        age = (now - last).total_seconds() if last else None
+        objective = contract.rules.freshness.total_seconds()
+        found.append(
+            {
+                "source": contract.id,
+                "description": contract.description,
+                "generated": contract.rules.generated,
+                "lawful_basis": contract.rules.lawful_basis,
+                "rows": lake.rows(contract.bronze),
+                "failed_events": int(failed.get(contract.id, 0)),
+                "last_landed_at": last.isoformat() if last else None,
+                "freshness_objective_s": objective,
+                "age_s": age,
+                "fresh": age is not None and age <= objective,
+            }
+        )
+    return found

@@ -1,0 +1,105 @@
+"""Gold to a publication: built beside the lake, passed through the quality gates, shipped, pointed at."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from onefold_storage.errors import QualityGate
+from onefold_storage.installation import Installation
+from onefold_storage.lake import Lake
+from onefold_storage.publications import Publication, Publications
+from onefold_storage.schema import (
+    CONSENTS,
+    CUSTOMERS,
+    HISTORY,
+    ITEMS,
+    LINKS,
+    OFFERS,
+    PERMISSIONS,
+    SCORES,
+    SEGMENTS,
+    TRAITS,
+)
+from onefold_storage.status import sources, status
+from onefold_workers.publication import GoldFrames, build, check
+from onefold_workers.publication.gates import as_facts, measures
+from onefold_workers.stages.fingerprint import fingerprint
+from onefold_workers.stages.gathering import Gathered, customer_rows
+from onefold_workers.stages.records import current_links, latest
+
+FILE = "serving.sqlite"
+_KEPT = 3
+
+
+@dataclass(frozen=True)
+class Published:
+    """The publication that is current, and whether it is new."""
+
+    publication: Publication
+    changed: bool
+
+
+def publish_snapshot(installation: Installation, gathered: Gathered) -> Published:
+    """Build and publish; nothing is done where the inputs stand as they did.
+
+    Raises:
+        QualityGate: a gate is not passed; the last good publication stays.
+    """
+    lake = installation.lake
+    publications = Publications(lake.objects, lambda: lake.lock("publications"))
+    tables = [t.name for t in (CUSTOMERS, PERMISSIONS, LINKS, TRAITS, SEGMENTS, SCORES, OFFERS, CONSENTS, ITEMS)]
+    facts = _facts(installation)
+    inputs = fingerprint(lake, tables, gathered=gathered.version, models=facts["models"], sources=facts["sources"])
+    current = publications.current()
+    if current and current.facts.get("inputs") == inputs:
+        return Published(current, changed=False)
+    gold = _gold(lake, gathered)
+    log = installation.ledger.publications
+    try:
+        gates = check(gold, facts, previous=current.facts.get("measures") if current else None)
+    except QualityGate as error:
+        log.record(f"refused-{inputs[:12]}", installation.clock.now(), "refused", {"why": str(error)})
+        raise
+    facts |= {"inputs": inputs, "gates": as_facts(gates), "measures": measures(gold)}
+    with tempfile.TemporaryDirectory(prefix="onefold-") as folder:
+        path = Path(folder) / FILE
+        facts["counts"] = build(path, gold, facts, hashed=installation.keyed_hash)
+        made = publications.publish({FILE: path}, installation.clock.now(), facts)
+    log.record(made.version, made.built_at, "published", {"counts": facts["counts"]})
+    for version in publications.prune(_KEPT):
+        log.mark(version, "pruned")
+    return Published(made, changed=True)
+
+
+def _facts(installation: Installation) -> dict[str, Any]:
+    state = status(installation)
+    return {
+        "as_of": installation.clock.now().isoformat(),
+        "tables": state["tables"],
+        "identity": state["identity"],
+        "models": state["models"],
+        "sources": sources(installation),
+    }
+
+
+def _gold(lake: Lake, gathered: Gathered) -> GoldFrames:
+    owned = latest(lake.scan(CONSENTS.name)).collect()
+    rows = [customer_rows(lake, gathered, "interactions", p) for p in range(gathered.partitions)]
+    return GoldFrames(
+        customers=lake.scan(CUSTOMERS.name).collect(),
+        permissions=lake.scan(PERMISSIONS.name).collect(),
+        links=current_links(lake).with_columns(valid_from=None, valid_to=None).collect(),
+        history=lake.scan(HISTORY.name).collect(),
+        traits=lake.scan(TRAITS.name).collect(),
+        segments=lake.scan(SEGMENTS.name).collect(),
+        scores=lake.scan(SCORES.name).collect(),
+        offers=lake.scan(OFFERS.name).collect(),
+        consents=owned,
+        items=latest(lake.scan(ITEMS.name)).collect(),
+        interactions=pl.concat(rows),
+    )
