@@ -170,7 +170,10 @@ _KEYS: dict[str, tuple[str, Callable[[Values], Values] | None]] = {
     "family": ("family_name", _keyed(skeleton(_V))),
     "family2": ("family_name", _keyed(_V.str.slice(0, 2))),
     "birth_year": ("birth_date", _keyed(_V.str.slice(0, 4))),
-    "birth_month_day": ("birth_date", _keyed(pl.when(_V.str.len_chars() == 8).then(_V.str.slice(4, 4)))),
+    "birth_month_day": (
+        "birth_date",
+        _keyed(pl.when((_V.str.len_chars() == 8) & ~_V.str.ends_with("0101")).then(_V.str.slice(4, 4))),
+    ),
     "email_local": (
         "email",
         _keyed(

@@ -23,8 +23,7 @@ from onefold_workers.identity.text import Codes, Values, encode
 Levels = npt.NDArray[np.uint8]
 Packed = npt.NDArray[np.uint64]
 BITS = 3
-"""Bits per field in a packed pattern: up to seven levels, at most 21 fields."""
-MAX_FIELDS = 64 // BITS
+"""Bits per field in a packed pattern: up to seven levels, `fields.MAX_FIELDS` fields."""
 
 
 def compare_pairs(people: People, left: Rows, right: Rows) -> Packed:
@@ -32,7 +31,7 @@ def compare_pairs(people: People, left: Rows, right: Rows) -> Packed:
     packed = np.zeros(len(left), dtype=np.uint64)
     done: dict[str, Levels] = {}
     top = {f.name: f.levels - 1 for f in people.fields}
-    for place, field in enumerate(people.fields[:MAX_FIELDS]):
+    for place, field in enumerate(people.fields):
         levels = _COMPARE[field.compare](people, field, left, right)
         for finer in field.implied_by:
             if finer in done:
@@ -44,7 +43,7 @@ def compare_pairs(people: People, left: Rows, right: Rows) -> Packed:
 
 def unpacked(packed: Packed, fields: tuple[Field, ...]) -> Levels:
     """Levels by pattern and field, shape (patterns, fields)."""
-    shifts = np.arange(min(len(fields), MAX_FIELDS), dtype=np.uint64) * np.uint64(BITS)
+    shifts = np.arange(len(fields), dtype=np.uint64) * np.uint64(BITS)
     return ((packed[:, None] >> shifts[None, :]) & np.uint64((1 << BITS) - 1)).astype(np.uint8)
 
 
@@ -143,7 +142,9 @@ def _date(people: People, field: Field, left: Rows, right: Rows) -> Levels:
     same_y, same_m, same_d = year[x] == year[y], (month[x] == month[y]) & full, (day[x] == day[y]) & full
     swapped = same_y & full & (month[x] == day[y]) & (day[x] == month[y])
     out = np.where(same_y, 2, 1)
-    out[(same_y & (same_m | same_d)) | (same_m & same_d)] = 3
+    # 1 January stands for "some day of that year": that two dates have it says nothing.
+    vague = (month[x] == 1) & (day[x] == 1)
+    out[(same_y & (same_m | same_d)) | (same_m & same_d & ~vague)] = 3
     slip = _likeness(values, x, y, OSA.distance, 1) <= 1
     out[slip | swapped] = 4
     levels[rest] = out
@@ -151,17 +152,39 @@ def _date(people: People, field: Field, left: Rows, right: Rows) -> Levels:
 
 
 def _email(people: People, field: Field, left: Rows, right: Rows) -> Levels:
-    """Different, alike, same before the @, same."""
+    """Different, alike before the @, same before it, one slip that leaves the digits alone, same.
+
+    People of one name choose like addresses, so likeness before the @ says nothing where the names agree.
+    """
     values = people.columns[field.name]
-    levels, a, b, rest = _start(values, left, right, 4)
+    levels, a, b, rest = _start(values, left, right, 5)
     local = np.array([str(v).split("@", 1)[0] for v in values.values], dtype=object)
     before = Values(np.zeros(0, dtype=np.int32), local)
     x, y = a[rest], b[rest]
     out = 1 + (_likeness(before, x, y, JaroWinkler.similarity, 0.9) >= 0.92).astype(np.uint8)
     long = np.array([len(v) >= 4 for v in local], dtype=bool)
     out[(local[x] == local[y]) & long[x]] = 3
+    number = encode(
+        values.series().to_frame("v").select(pl.col("v").str.replace_all(r"\D", "").add("."))["v"]
+    ).codes
+    slip = np.flatnonzero((out > 1) & (number[x] == number[y]))
+    near = _likeness(values, x[slip], y[slip], OSA.distance, 2) <= 2
+    named = (_alike(people, "given_name", left[rest], right[rest])) & _alike(
+        people, "family_name", left[rest], right[rest]
+    )
+    out[named & (out > 1)] = 0
+    out[slip[near]] = 4
     levels[rest] = out
     return levels
+
+
+def _alike(people: People, name: str, left: Rows, right: Rows) -> npt.NDArray[np.bool_]:
+    values = people.columns.get(name)
+    if values is None:
+        return np.zeros(len(left), dtype=bool)
+    a, b = values.codes[left], values.codes[right]
+    initial = np.array([str(v)[:2] for v in values.values] + [""], dtype=object)
+    return np.asarray((a >= 0) & (b >= 0) & (initial[a] == initial[b]))
 
 
 def _stepped(scorer: Any, steps: tuple[float, ...], distance: bool) -> Callable[..., Levels]:

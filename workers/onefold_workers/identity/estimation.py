@@ -171,7 +171,8 @@ def _maximise(
     levels, counts = levels[kept][:, open_], counts[kept]
     some = tuple(fields[i] for i in open_)
     m = [np.array(fields[i].match) for i in open_]
-    priors = Priors(0.2, 0.05 if shape[0] else 0.0, 0.05 if all(shape) else 0.0)
+    on = (True, shape[0], all(shape), shape[0])
+    priors = Priors(0.2, 0.05 * on[1], 0.05 * on[2], 0.02 * on[3])
     total = counts.sum()
     for _ in range(_STEPS):
         weight = tables(
@@ -186,13 +187,8 @@ def _maximise(
             new.append((by_level + _M_STRENGTH * np.array(field.match)) / (by_level.sum() + _M_STRENGTH))
         moved = max(float(np.abs(a - b).max()) for a, b in zip(m, new, strict=True))
         m = new
-        sums = share.sum(axis=1)
-        priors = Priors(
-            *(
-                min(max(float(s / total), 1e-9 if p else 0.0), 0.99)
-                for s, p in zip(sums[:3], (1, shape[0], all(shape)), strict=True)
-            )
-        )
+        sizes = share.sum(axis=1)[:4] / total
+        priors = Priors(*(min(max(float(s), 1e-9), 0.99) * o for s, o in zip(sizes, on, strict=True)))
         if moved < _CLOSE:
             break
     full = [np.array(f.match) for f in fields]
@@ -220,13 +216,13 @@ def _priors(
     sums = group_sums(fields, levels, tables(fields, parameters))
     start = min(0.1, 0.5 * records / total)
     least = min(0.1, 0.02 * records / total)
-    on = (True, shape[0], all(shape))
-    priors = Priors(start, 0.1 * start * on[1], 0.1 * start * on[2])
+    on = (True, shape[0], all(shape), shape[0])
+    priors = Priors(start, 0.1 * start * on[1], 0.1 * start * on[2], 0.1 * start * on[3])
     for _ in range(_STEPS):
         if not len(levels):
             break
         share = (_shares(explanations(sums, priors)) * counts).sum(axis=1) / total
-        new = [max(float(s), least * (1.0 if i == 0 else 0.2)) * on[i] for i, s in enumerate(share[:3])]
+        new = [max(float(s), least * (1.0 if i == 0 else 0.2)) * on[i] for i, s in enumerate(share[:4])]
         size = sum(new)
         priors, old = Priors(*(x / size * min(size, 0.5) for x in new)), priors
         if abs(priors.same - old.same) + abs(priors.household - old.household) < _CLOSE * old.same:

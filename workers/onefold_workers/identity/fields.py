@@ -5,7 +5,8 @@ Each field has levels of likeness. Level 0 is "missing on a side" (neutral), 1 i
 
 - `person`: what is a person's own (given name, birth date, email, identifiers);
 - `family`: what relatives share (family name);
-- `address`: what a household shares and what changes as a whole when people move.
+- `address`: what a household shares and what changes as a whole when people move;
+- `attribute`: what is neither (a birth place, an occupation): weak evidence, which relatives may share.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-Group = Literal["person", "family", "address"]
+Group = Literal["person", "family", "address", "attribute"]
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,10 @@ _FAMILY = Field("family_name", "family", "family", (0.05, 0.02, 0.03, 0.05, 0.05
 FIELDS: tuple[Field, ...] = (
     _GIVEN,
     _FAMILY,
-    Field("middle_name", "rest", "person", (0.25, 0.15, 0.60), (0.94, 0.04, 0.02), bounds=(-3, 8)),
+    Field("middle_name", "rest", "person", (0.25, 0.15, 0.60), (0.94, 0.04, 0.02), shared=0.3, bounds=(-3, 8)),
     Field("birth_date", "date", "person", (0.03, 0.02, 0.03, 0.07, 0.85), (0.976, 0.014, 0.007, 0.002, 0.001)),
     Field("gender", "same", "person", (0.03, 0.97), (0.5, 0.5), bounds=(-4, 1), implied_by=("given_name",)),
-    Field("email", "email", "person", (0.22, 0.06, 0.05, 0.67), (0.9976, 0.001, 0.0008, 0.0006), 0.1),
+    Field("email", "email", "person", (0.20, 0.03, 0.03, 0.06, 0.68), (0.9978, 0.001, 0.0008, 0.0001, 0.0003), 0.1),
     Field("phone", "phone", "person", (0.25, 0.05, 0.70), (0.998, 0.0012, 0.0008), 0.3),
     Field("house_number", "number", "address", (0.12, 0.06, 0.82), (0.92, 0.06, 0.02)),
     Field("street", "street", "address", (0.10, 0.05, 0.10, 0.75), (0.99, 0.007, 0.0015, 0.0015)),
@@ -63,6 +64,7 @@ FIELDS: tuple[Field, ...] = (
     Field("country", "same", "address", (0.03, 0.97), (0.5, 0.5), implied_by=("postcode", "city", "region")),
     Field("organisation", "place", "address", (0.40, 0.10, 0.50), (0.985, 0.008, 0.007)),
 )
+MAX_FIELDS = 21
 _BY_NAME = {f.name: f for f in FIELDS}
 IDENTIFIER = "external_id:"
 ATTRIBUTE = "attribute:"
@@ -73,13 +75,17 @@ def field_of(name: str) -> Field:
     if name.startswith(IDENTIFIER):
         return Field(name, "identifier", "person", (0.08, 0.07, 0.85), (0.9994, 0.0003, 0.0003), bounds=(-7, 60))
     if name.startswith(ATTRIBUTE):
-        return Field(name, "place", "person", (0.30, 0.10, 0.60), (0.88, 0.03, 0.09), bounds=(-2.5, 7))
+        return Field(name, "place", "attribute", (0.30, 0.10, 0.60), (0.88, 0.03, 0.09), bounds=(-2.5, 7))
     return _BY_NAME[name]
 
 
 def derive(columns: Iterable[str]) -> tuple[Field, ...]:
-    """Fields for the columns that hold anything, in a fixed order: kinds, identifiers, attributes."""
+    """Fields for the columns that hold anything, in a fixed order: identifiers, kinds, attributes.
+
+    At most `MAX_FIELDS`, as many as a packed pattern holds: attributes, the weakest, are left out first.
+    """
     have = set(columns)
     kinds = [f for f in FIELDS if f.name in have]
-    rest = sorted(c for c in have if c.startswith((IDENTIFIER, ATTRIBUTE)))
-    return (*kinds, *(field_of(c) for c in rest))
+    identifiers = [field_of(c) for c in sorted(c for c in have if c.startswith(IDENTIFIER))]
+    attributes = [field_of(c) for c in sorted(c for c in have if c.startswith(ATTRIBUTE))]
+    return (*identifiers, *kinds, *attributes)[:MAX_FIELDS]

@@ -34,11 +34,13 @@ class FieldParameters:
 
 @dataclass(frozen=True)
 class Priors:
-    """Of all pairs of records, which share is: one person, one person who moved, two of a household."""
+    """Of all pairs of records, which share is: one person, one person who moved, two of a family in one
+    household, two others at one address."""
 
     same: float
     moved: float
     household: float
+    address: float
 
 
 @dataclass(frozen=True)

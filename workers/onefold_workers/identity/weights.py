@@ -1,9 +1,9 @@
 """Match weights: how much more likely a pair is one person than not, in bits.
 
 Fellegi and Sunter (1969) weigh each field by log2(m/u) and add. Fields of an address agree or differ together,
-so four explanations of a pair are told apart instead of two: one person; one person who moved (the address
-says nothing); two persons of one household (family name and address agree, the rest does not); strangers.
-The match weight is log2 of (first two) / (last two), each with its prior.
+so five explanations of a pair are told apart instead of two: one person; one person who moved (the address
+says nothing); two of a family in one household (family name and address agree, the rest does not); two others at
+one address; strangers. The match weight is log2 of (first two) / (last three), each with its prior.
 """
 
 from __future__ import annotations
@@ -20,6 +20,9 @@ from onefold_workers.identity.people import People, Rows
 
 Bits = npt.NDArray[np.float64]
 NEVER = -300.0
+ATTRIBUTE_BOUNDS = (-5.0, 10.0)
+ATTRIBUTE_SHARED = 0.5
+_GROUPS = ("person", "family", "address", "attribute", "shared")
 NO_FREQUENCY = frozenset({"middle_name", "gender"})
 
 
@@ -51,24 +54,44 @@ def tables(fields: tuple[Field, ...], parameters: tuple[FieldParameters, ...]) -
 
 def group_sums(fields: tuple[Field, ...], levels: Levels, weight: list[Bits]) -> Sums:
     """Sums by group for patterns of levels, shape (patterns, fields)."""
-    sums = {g: np.zeros(len(levels)) for g in ("person", "family", "address")}
-    shared = np.zeros(len(levels))
+    return _settled(_raw_sums(fields, levels, weight))
+
+
+def _raw_sums(fields: tuple[Field, ...], levels: Levels, weight: list[Bits]) -> dict[str, Bits]:
+    sums = {g: np.zeros(len(levels)) for g in _GROUPS}
     for place, field in enumerate(fields):
         bits = weight[place][levels[:, place]]
         sums[field.group] += bits
         if field.group == "person" and field.shared:
-            shared += np.log2(field.shared * np.exp2(bits) + 1 - field.shared)
-    return Sums(sums["person"], sums["family"], sums["address"], shared)
+            sums["shared"] += _shared(bits, field.shared)
+    return sums
+
+
+def _shared(bits: Bits, share: float) -> Bits:
+    """Weight of a likeness for two persons who have the value in common with this probability."""
+    return np.asarray(np.log2(share * np.exp2(bits) + 1 - share))
+
+
+def _settled(sums: dict[str, Bits]) -> Sums:
+    """Attributes depend on each other, so together they count no more than a field or two."""
+    attributes = np.clip(sums["attribute"], *ATTRIBUTE_BOUNDS)
+    return Sums(
+        sums["person"] + attributes,
+        sums["family"],
+        sums["address"],
+        sums["shared"] + _shared(attributes, ATTRIBUTE_SHARED),
+    )
 
 
 def explanations(sums: Sums, priors: Priors) -> Bits:
-    """log2 of prior times likelihood ratio of the four explanations, shape (4, pairs), strangers last."""
-    strangers = max(1.0 - priors.same - priors.moved - priors.household, 1e-12)
+    """log2 of prior times likelihood ratio of the five explanations, shape (5, pairs), strangers last."""
+    strangers = max(1.0 - priors.same - priors.moved - priors.household - priors.address, 1e-12)
     return np.stack(
         [
             log2(priors.same) + sums.person + sums.family + sums.address,
             log2(priors.moved) + sums.person + sums.family,
             log2(priors.household) + sums.shared + sums.family + sums.address,
+            log2(priors.address) + sums.shared + sums.address,
             np.full(len(sums.person), log2(strangers)),
         ]
     )
@@ -77,7 +100,7 @@ def explanations(sums: Sums, priors: Priors) -> Bits:
 def combined(sums: Sums, priors: Priors) -> Bits:
     """The match weight, prior included: above 0 a match is the likelier explanation."""
     e = explanations(sums, priors)
-    return np.asarray(np.logaddexp2(e[0], e[1]) - np.logaddexp2(e[2], e[3]))
+    return np.asarray(np.logaddexp2(e[0], e[1]) - np.logaddexp2(np.logaddexp2(e[2], e[3]), e[4]))
 
 
 class Weigher:
@@ -108,9 +131,9 @@ class Weigher:
     ) -> Bits:
         """Match weights of pairs; `place[i]` is pair i's pattern (or pattern i is its own)."""
         levels = unpacked(patterns, self.fields)
-        base = group_sums(self.fields, levels, self.tables)
+        base = _raw_sums(self.fields, levels, self.tables)
         at = slice(None) if place is None else place
-        sums = {g: getattr(base, g)[at].copy() for g in ("person", "family", "address", "shared")}
+        sums = {group: bits[at].copy() for group, bits in base.items()}
         for number, (field, extra) in enumerate(zip(self.fields, self._extra, strict=True)):
             if extra is None:
                 continue
@@ -120,6 +143,6 @@ class Weigher:
             bits = np.where(a == b, extra[a], np.minimum(extra[a], extra[b]))
             sums[field.group][same] += bits
             if field.group == "person" and field.shared:
-                s, top = field.shared, self.tables[number][-1]
-                sums["shared"][same] += np.log2(s * np.exp2(top + bits) + 1 - s) - np.log2(s * np.exp2(top) + 1 - s)
-        return combined(Sums(**sums), self.model.priors)
+                top = self.tables[number][-1:]
+                sums["shared"][same] += _shared(top + bits, field.shared) - _shared(top, field.shared)
+        return combined(_settled(sums), self.model.priors)
