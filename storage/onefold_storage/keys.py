@@ -13,10 +13,10 @@ import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import Row, select
 
 from onefold_storage.clock import Clock
 from onefold_storage.errors import BadInput, NotFound, Unauthorised
@@ -61,11 +61,11 @@ class Keys:
         self._access = access
         self._clock = clock
 
-    def create(self, name: str, scopes: Iterable[str], expires_at: datetime | None = None) -> tuple[Key, str]:
-        """Make a key; the second value is the only time its secret is seen.
+    def create(self, name: str, scopes: Iterable[str], lifetime: timedelta | None = None) -> tuple[Key, str]:
+        """Make a key, ending after `lifetime` if one is given; its secret is only seen in the second value.
 
         Raises:
-            BadInput: no name, no scope, an unknown scope, or an end that has passed.
+            BadInput: no name, no scope, an unknown scope, or a lifetime that is none.
         """
         wanted = frozenset(scopes)
         unknown = wanted - SCOPES.keys()
@@ -74,9 +74,10 @@ class Keys:
             raise BadInput(f"scopes: expected some of {', '.join(SCOPES)}; found {found}")
         if not name.strip() or len(name) > 200:
             raise BadInput("name: expected 1 to 200 characters that say who uses the key")
+        if lifetime is not None and lifetime <= timedelta(0):
+            raise BadInput("lifetime: expected more than nothing")
         now = self._clock.now()
-        if expires_at is not None and expires_at <= now:
-            raise BadInput("expires_at: expected a time in the future")
+        expires_at = now + lifetime if lifetime else None
         key = Key(secrets.token_hex(6), name.strip(), wanted, now, expires_at, None)
         secret = secrets.token_urlsafe(32)
         with self._access.write() as connection:
@@ -107,19 +108,25 @@ class Keys:
         genuine = hmac.compare_digest(_digest(form[2]), row.hash if row else _NOBODY)
         if row is None or not genuine:
             raise Unauthorised(_REFUSED)
-        key = Key(row.id, row.name, frozenset(row.scopes), row.created_at, row.expires_at, row.revoked_at)
-        self.still_valid(key)
-        return key
+        return self._valid(row)
 
-    def still_valid(self, key: Key) -> None:
-        """Check a key that was read before.
+    def get(self, key_id: str) -> Key:
+        """The key with that id, for who has shown its secret before.
 
         Raises:
-            Unauthorised: it was revoked, or has expired since.
+            Unauthorised: unknown, expired or revoked.
         """
-        ended = key.expires_at is not None and key.expires_at <= self._clock.now()
-        if key.revoked_at is not None or ended:
+        with self._access.read() as connection:
+            row = connection.execute(select(api_keys).where(api_keys.c.id == key_id)).first()
+        if row is None:
             raise Unauthorised(_REFUSED)
+        return self._valid(row)
+
+    def _valid(self, row: Row[Any]) -> Key:
+        ended = row.expires_at is not None and row.expires_at <= self._clock.now()
+        if row.revoked_at is not None or ended:
+            raise Unauthorised(_REFUSED)
+        return _key(row)
 
     def revoke(self, key_id: str) -> None:
         """End a key now; one that has ended stays as it is.
@@ -139,7 +146,11 @@ class Keys:
         """All keys, newest first."""
         with self._access.read() as connection:
             rows = connection.execute(select(api_keys).order_by(api_keys.c.created_at.desc(), api_keys.c.id)).all()
-        return [Key(r.id, r.name, frozenset(r.scopes), r.created_at, r.expires_at, r.revoked_at) for r in rows]
+        return [_key(row) for row in rows]
+
+
+def _key(row: Row[Any]) -> Key:
+    return Key(row.id, row.name, frozenset(row.scopes), row.created_at, row.expires_at, row.revoked_at)
 
 
 def _digest(secret: str) -> str:

@@ -4,8 +4,8 @@
 the last. Neither knows where the file goes: `onefold_storage.publications` ships it.
 """
 
-from onefold_workers.publication.file import FORMAT, build
+from onefold_workers.publication.file import build
 from onefold_workers.publication.frames import GoldFrames
 from onefold_workers.publication.gates import GateLimits, GateResult, check
 
-__all__ = ["FORMAT", "GateLimits", "GateResult", "GoldFrames", "build", "check"]
+__all__ = ["GateLimits", "GateResult", "GoldFrames", "build", "check"]

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import polars as pl
 
+from onefold_storage.publications import INTERACTION_BLOCK
 from onefold_storage.schema import PERSON
 from onefold_workers.publication.frames import GoldFrames, identifiers
-
-BLOCK = 50
-"""Interactions are kept in blocks of so many, newest first."""
 
 
 def profiles(
@@ -105,7 +103,7 @@ def interaction_blocks(gold: GoldFrames, ids: pl.DataFrame, most: int) -> tuple[
     known = pl.when(pl.col("item_key").is_not_null()).then(item).alias("item")
     text = pl.struct(at, "kind", "channel", known, "quantity", amount, "currency", "source").struct.json_encode()
     blocks = (
-        found.select("customer", text=text, block=pl.col("place") // BLOCK)
+        found.select("customer", text=text, block=pl.col("place") // INTERACTION_BLOCK)
         .group_by("customer", "block", maintain_order=True)
         .agg(pl.col("text").str.join(","))
         .select("customer", "block", body=pl.concat_str(pl.lit("["), "text", pl.lit("]")))

@@ -16,12 +16,10 @@ import orjson
 import polars as pl
 
 from onefold_storage.keyed_hash import KeyedHash
+from onefold_storage.publications import SERVING_FORMAT
 from onefold_workers.publication.bodies import interaction_blocks, profiles, ranked
 from onefold_workers.publication.frames import GoldFrames, identifiers, numbered, survivors
 from onefold_workers.publication.permission_codes import PermissionCodes, encode
-
-FORMAT = 1
-"""Version of the file's layout; a reader refuses another."""
 
 _CHUNK = 50_000  # customers whose texts are in memory at a time
 
@@ -76,7 +74,12 @@ def build(
         }
         counts |= _lookups(file, gold, ids, hashed)
         counts |= _lists(file, gold, ids, permission, scores)
-        meta = {"format": FORMAT, "facts": facts, "counts": counts, "secret": hashed.of("installation", "onefold")}
+        meta = {
+            "format": SERVING_FORMAT,
+            "facts": facts,
+            "counts": counts,
+            "secret": hashed.of("installation", "onefold"),
+        }
         _fill(file, "meta", ((k, orjson.dumps(v, option=orjson.OPT_SORT_KEYS).decode()) for k, v in meta.items()))
         file.execute("COMMIT")
         file.executescript(_INDEXES)

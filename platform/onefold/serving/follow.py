@@ -1,0 +1,107 @@
+"""Follows the pointer object and swaps publications atomically; lays the live wishes over the current one."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from onefold.serving.objections import Objections
+from onefold.serving.ranking import Lists
+from onefold.serving.snapshot import Snapshot
+from onefold_storage.errors import OnefoldError, Unavailable
+from onefold_storage.keyed_hash import KeyedHash
+from onefold_storage.publications import SERVING_FILE, Publications
+from onefold_storage.wishes import Wishes
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class View:
+    """What one request sees from beginning to end: a publication, its lists, and the wishes that stand."""
+
+    snapshot: Snapshot
+    lists: Lists
+    objections: Objections
+
+
+class Serving:
+    """The current publication. A new one is opened beside the old and takes its place in one assignment."""
+
+    def __init__(self, publications: Publications, wishes: Wishes, hashed: KeyedHash, cache: Path) -> None:
+        self._publications = publications
+        self._wishes = wishes
+        self._hashed = hashed
+        self._cache = cache
+        self._current: tuple[Snapshot, Lists] | None = None
+        self._objections: Objections | None = None
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self.problem: str | None = None
+        """Why the pointer's publication is not served, where it is not."""
+
+    @property
+    def version(self) -> str | None:
+        """The version that is served; None before the first."""
+        current = self._current
+        return current[0].version if current else None
+
+    def refresh(self) -> bool:
+        """Look at the pointer and open what it names; gives whether something changed. The last good one stays."""
+        try:
+            pointer = self._publications.pointer()
+            if pointer is None or pointer.version == self.version:
+                self.problem = None
+                return False
+            publication = self._publications.get(pointer.version)
+            files = self._publications.fetch(publication, self._cache)
+            snapshot = Snapshot(files[SERVING_FILE], publication, self._hashed)
+        except Exception as error:
+            problem = str(error) if isinstance(error, OnefoldError) else type(error).__name__
+            if problem != self.problem:
+                _log.error("the current publication cannot be served, the last one stays: %s", problem)
+            self.problem = problem
+            return False
+        self._current = (snapshot, Lists(snapshot))
+        self.problem = None
+        _log.info("serving publication %s", publication.version)
+        return True
+
+    def follow(self, seconds: float) -> None:
+        """Look at the pointer now, and every so many seconds from a thread of its own."""
+        self.refresh()
+        self._thread = threading.Thread(target=self._loop, args=(seconds,), name="onefold-serving", daemon=True)
+        self._thread.start()
+
+    def _loop(self, seconds: float) -> None:
+        while not self._stop.wait(seconds):
+            self.refresh()
+
+    def close(self) -> None:
+        """Stop looking."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(10)
+
+    def view(self) -> View:
+        """The publication and the wishes as they stand at this moment.
+
+        Raises:
+            Unavailable: nothing was published yet.
+        """
+        current = self._current
+        if current is None:
+            raise Unavailable(
+                "nothing is published yet: run `onefold refresh`, then ask again"
+                if self.problem is None
+                else "the publication cannot be served: see the log of the API"
+            )
+        snapshot, lists = current
+        revision = self._wishes.revision()
+        objections = self._objections
+        if objections is None or objections.snapshot is not snapshot or objections.revision != revision:
+            objections = Objections(snapshot, self._wishes.standing())
+            self._objections = objections
+        return View(snapshot, lists, objections)
