@@ -121,7 +121,7 @@ class Lake:
         return sorted(self.handle(name).file_uris()) if self.exists(name) else []
 
     def inputs(self, name: str) -> str | None:
-        """The fingerprint of the inputs that the newest data commit was made from, if it named one."""
+        """The fingerprint of the inputs that the table was last computed from; None when it is long ago."""
         if not self.exists(name):
             return None
         for commit in self.handle(name).history(10):
@@ -186,12 +186,17 @@ class Lake:
         `inputs`: fingerprint of what the rows were computed from, for `inputs()`.
 
         Raises:
-            Unavailable: a part is not there or not whole. BadInput: a part has another schema.
+            Unavailable: a part is not there or not whole.
+            BadInput: a part has another schema, or is of another partition than the one replaced.
         """
         form = shape or _declared(name)
         listed = list(parts)
         for part in listed:
             self._check(name, part, form)
+            if isinstance(replace, dict) and part.partition != replace:
+                raise BadInput(
+                    f"{name}/{part.path}: is of another partition than {replace}, which it would replace"
+                )
         table = self._create(name, form)
         modified = 0
         adds: list[AddAction | RemoveAction] = [

@@ -111,6 +111,9 @@ class Lander:
         gone = self._suppressor.suppressed(contract, rows)
         counts.suppressed += int(gone.sum())
         rows = rows.filter(~gone)
+        listed = self._suppressor.suppressed_bad(contract, bad)
+        counts.suppressed += sum(listed)
+        bad = tuple(b for b, hidden in zip(bad, listed, strict=True) if not hidden)
         if state and rows.height:
             rows, repeated, twice = state.fresh(rows)
             counts.repeated += repeated
