@@ -8,14 +8,14 @@ estimate starts from a prior, so that few records give modest answers instead of
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from onefold_workers.identity.blocking import Pairs, Rule
-from onefold_workers.identity.comparison import Levels, Packed, compare_pairs, unpacked
+from onefold_workers.identity.blocking import Rule
+from onefold_workers.identity.compared import Compared
+from onefold_workers.identity.comparison import Levels, compare_pairs, unpacked
 from onefold_workers.identity.fields import Field
 from onefold_workers.identity.model import FieldParameters, IdentityModel, Priors, keyed
 from onefold_workers.identity.people import People, Rows
@@ -29,6 +29,8 @@ _FREQUENT = 3
 _TRAINING_PAIRS = 2_000_000
 _CROWD = 20
 _STRONG_ODDS = 7.0
+CLUSTER_SHARE = 0.7
+"""How far m is taken from clusters instead of from single pairs."""
 
 
 @dataclass(frozen=True)
@@ -53,57 +55,83 @@ def random_sample(people: People) -> Sample:
     return Sample(left, right, unpacked(compare_pairs(people, left, right), people.fields))
 
 
+@dataclass(frozen=True)
+class Learned:
+    """A model, and the number of true pairs it expects among those of each blocking rule."""
+
+    model: IdentityModel
+    expected: dict[str, float]
+
+
 def estimate(
     people: People,
-    pairs: Pairs,
-    patterns: Packed,
-    place: npt.NDArray[np.integer],
+    pairs: Compared,
     rules: tuple[Rule, ...],
     sample: Sample,
-    owner: Rows,
     salt: str,
-) -> tuple[IdentityModel, dict[str, float]]:
-    """A model learned from candidate pairs.
+    owner: Rows | None = None,
+) -> Learned:
+    """A model learned from compared pairs.
 
-    `patterns[place[i]]`: levels of pair i. `owner`: the person each record is believed to belong to (itself, at
-    first); a person's value counts once. The second result has the expected number of true pairs by rule.
+    `owner`: the person each record is believed to belong to, where that is known from earlier: a person's value
+    then counts once in u and in frequencies, and m is learned from what lies inside the clusters, too.
     """
     fields = people.fields
-    levels = unpacked(patterns, fields)
-    frequencies, rare, chance = {}, {}, {}
-    for field in fields:
-        table, least, same = _frequencies(people, field, owner, salt)
-        frequencies[field.name], rare[field.name] = table, least
-        chance[field.name] = same
-    apart = owner[sample.left] != owner[sample.right]
-    u = [_random(f, sample.levels[apart, i], chance[f.name]) for i, f in enumerate(fields)]
+    own = np.arange(people.size, dtype=np.int64) if owner is None else owner
+    counts = {f.name: _frequencies(people, f, own, salt) for f in fields}
+    apart = own[sample.left] != own[sample.right]
+    u = [_random(f, sample.levels[apart, i], counts[f.name].same) for i, f in enumerate(fields)]
     shape = (any(f.group == "address" for f in fields), any(f.group == "family" for f in fields))
-    m, expected = _average_m(fields, levels, place, pairs, rules, u, shape)
+    levels = unpacked(pairs.patterns, fields)
+    m, expected = _average_m(fields, levels, pairs, rules, u, shape)
+    if owner is not None:
+        m = _within(fields, levels, pairs, owner, m)
     parameters = tuple(FieldParameters(f.name, tuple(a), tuple(b)) for f, a, b in zip(fields, m, u, strict=True))
-    counts = np.bincount(place, minlength=len(patterns)).astype(np.float64)
-    priors = _priors(fields, levels, counts, parameters, people.size, shape)
-    persons = max(len(np.unique(owner)), 1)
+    by_pattern = np.bincount(pairs.place, minlength=len(levels)).astype(np.float64)
+    priors = _priors(fields, levels, by_pattern, parameters, people.size, shape)
     model = IdentityModel(
         parameters,
         priors,
         rules,
-        frequencies,
-        rare,
+        {f: c.table for f, c in counts.items()},
+        {f: c.rare for f, c in counts.items()},
         strong=_STRONG_ODDS - log2(priors.same + priors.moved),
-        crowd=_CROWD / persons,
+        crowd=_CROWD / max(len(np.unique(own)), 1),
         salt=salt,
     )
-    return model, expected
+    return Learned(model, expected)
 
 
-def _frequencies(
-    people: People, field: Field, owner: Rows, salt: str
-) -> tuple[dict[str, float], float, float | None]:
-    """Share of persons by frequent value (hashed), the share of any other, and the chance that two agree."""
+def _within(fields: tuple[Field, ...], levels: Levels, pairs: Compared, owner: Rows, m: list[Bits]) -> list[Bits]:
+    """m from the pairs inside clusters (each record counts once, however large its cluster), mixed with `m`."""
+    inside = np.flatnonzero(owner[pairs.left] == owner[pairs.right])
+    sizes = np.bincount(owner, minlength=len(owner))[owner[pairs.left[inside]]]
+    mass = np.bincount(pairs.place[inside], weights=1.0 / (sizes - 1), minlength=len(levels))
+    out = []
+    for i, field in enumerate(fields):
+        counts = np.bincount(levels[:, i], weights=mass, minlength=field.levels)[1 : field.levels]
+        if field.group == "address":
+            out.append(m[i])
+            continue
+        share = CLUSTER_SHARE * counts.sum() / (counts.sum() + _M_STRENGTH)
+        out.append((1 - share) * m[i] + share * counts / max(counts.sum(), 1e-9))
+    return out
+
+
+@dataclass(frozen=True)
+class _Counts:
+    """Share of persons by frequent value (hashed), the share of any other, the chance that two agree."""
+
+    table: dict[str, float]
+    rare: float
+    same: float | None
+
+
+def _frequencies(people: People, field: Field, owner: Rows, salt: str) -> _Counts:
     values = people.columns[field.name]
     known = values.known
     if field.name in NO_FREQUENCY or not known.any():
-        return {}, 1.0, None
+        return _Counts({}, 1.0, None)
     pair = np.unique(owner[known] << 32 | values.codes[known].astype(np.int64))
     counts = np.bincount(pair & 0xFFFFFFFF, minlength=values.size).astype(np.float64)
     total = float(len(np.unique(pair >> 32)))
@@ -111,7 +139,7 @@ def _frequencies(
     hashes = keyed(values.values[frequent], salt)
     table = dict(zip(hashes, np.round(counts[frequent] / total, 9).tolist(), strict=True))
     same = float((counts * (counts - 1)).sum() / max(total * (total - 1), 1.0))
-    return table, min(2.0 / total, 1.0), same
+    return _Counts(table, min(2.0 / total, 1.0), same)
 
 
 def _random(field: Field, levels: npt.NDArray[np.uint8], same: float | None) -> Bits:
@@ -130,14 +158,13 @@ def _random(field: Field, levels: npt.NDArray[np.uint8], same: float | None) -> 
 def _average_m(
     fields: tuple[Field, ...],
     levels: Levels,
-    place: npt.NDArray[np.integer],
-    pairs: Pairs,
+    pairs: Compared,
     rules: tuple[Rule, ...],
     u: list[Bits],
     shape: tuple[bool, bool],
 ) -> tuple[list[Bits], dict[str, float]]:
     step = max(1, pairs.size // _TRAINING_PAIRS)
-    bits, seen = pairs.rules[::step], place[::step]
+    bits, seen = pairs.rules[::step], pairs.place[::step]
     sums = [np.zeros(f.levels - 1) for f in fields]
     total = np.zeros(len(fields))
     expected: dict[str, float] = {}
@@ -228,6 +255,3 @@ def _priors(
         if abs(priors.same - old.same) + abs(priors.household - old.household) < _CLOSE * old.same:
             break
     return priors
-
-
-Compare = Callable[[People, Rows, Rows], Packed]

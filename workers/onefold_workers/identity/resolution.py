@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,21 +10,20 @@ import numpy.typing as npt
 import polars as pl
 
 from onefold_storage.errors import BadInput
-from onefold_workers.identity.blocking import Pairs, candidate_pairs, derive_rules
+from onefold_workers.identity.blocking import Rule, candidate_pairs, derive_rules
 from onefold_workers.identity.clustering import APART, average_linkage, components, inner_pairs, numbered
-from onefold_workers.identity.comparison import Packed, compare_pairs
-from onefold_workers.identity.estimation import estimate, random_sample
+from onefold_workers.identity.compared import Compared, RunTasks, compared, counted
+from onefold_workers.identity.comparison import compare_pairs
+from onefold_workers.identity.estimation import Learned, estimate, random_sample
 from onefold_workers.identity.model import IdentityModel
 from onefold_workers.identity.people import People, Rows, encode_people, profiles
+from onefold_workers.identity.reporting import edges, figures
 from onefold_workers.identity.weights import Bits, Weigher
 
-RunTasks = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 PAIRS_PER_RECORD = 3.0
 INNER_PAIRS_PER_RECORD = 10
 LARGEST_COMPONENT = 600
-GREY = -6.0
-"""Pairs above this weight are kept as edges: the linked ones and the doubtful ones below the threshold."""
-_CHUNK = 400_000
+NONE = np.zeros((0, 2), dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -76,23 +73,20 @@ def resolve(
     people = everyone.take(first)
     copies = np.bincount(place, minlength=people.size)
     rules = model.rules if model else derive_rules(people, PAIRS_PER_RECORD)
-    pairs, blocks = candidate_pairs(people, rules, PAIRS_PER_RECORD)
-    packed = _compared(people, pairs.left, pairs.right, run_tasks)
-    patterns, at = np.unique(packed, return_inverse=True)
-    expected: dict[str, float] = {}
-    if model is None:
-        model, expected = _learn(people, pairs, patterns, at, rules, salt)
-    if threshold is not None:
-        model = model.with_threshold(threshold)
+    candidates, blocks = candidate_pairs(people, rules, PAIRS_PER_RECORD)
+    pairs = compared(people, candidates, run_tasks)
+    learned = _learn(people, pairs, rules, run_tasks, salt) if model is None else Learned(model, {})
+    model = learned.model if threshold is None else learned.model.with_threshold(threshold)
     weigher = Weigher(people, model)
-    weight = weigher.weigh(pairs.left, pairs.right, patterns, at)
-    label = _clustered(people, weigher, pairs, weight, place[must], place[cannot], run_tasks)
+    must, cannot = place[must], place[cannot]
+    pairs = _completed(people, pairs, weigher, must, run_tasks)
+    weight = weigher.weigh(pairs)
+    label = _clustered(people, pairs, weight, must, cannot, model.threshold)
     own = _copies(weigher, copies)
     cluster = _spread(label, place, first, own, model.threshold)
     clusters = pl.DataFrame({"record_key": keys, "cluster": cluster})
-    edges = _edges(keys, first, place, pairs, weight, own, copies, model)
-    report = _report(keys, cluster, people, pairs, weight, blocks, expected, model)
-    return Resolution(clusters, edges, model, report)
+    report = figures(keys, cluster, people, pairs, weight, blocks, learned.expected, model)
+    return Resolution(clusters, edges(keys, first, place, pairs, weight, own, copies, model), model, report)
 
 
 def _check(records: pl.DataFrame) -> None:
@@ -115,9 +109,8 @@ def _ordered(records: pl.DataFrame) -> pl.DataFrame:
 
 def _decisions(keys: pl.Series, evidence: pl.DataFrame | None) -> tuple[Rows, Rows]:
     """Pairs of rows that must and cannot be one, shape (n, 2); the latest decision on a pair counts."""
-    none = np.zeros((0, 2), dtype=np.int64)
     if evidence is None or not evidence.height:
-        return none, none
+        return NONE, NONE
     row = pl.DataFrame({"key": keys}).with_row_index("row")
     pair = evidence.select(
         pl.min_horizontal("left_key", "right_key").alias("a"),
@@ -137,60 +130,37 @@ def _decisions(keys: pl.Series, evidence: pl.DataFrame | None) -> tuple[Rows, Ro
     return by[0], by[1]
 
 
-def _chunks(people: People, left: Rows, right: Rows, alone: bool) -> Iterator[tuple[People, Rows, Rows]]:
-    for start in range(0, len(left), _CHUNK):
-        a, b = left[start : start + _CHUNK], right[start : start + _CHUNK]
-        if alone:
-            yield people, a, b
-        else:
-            rows, place = np.unique(np.concatenate([a, b]), return_inverse=True)
-            yield people.take(rows), place[: len(a)], place[len(a) :]
-
-
-def _compare_chunk(chunk: tuple[People, Rows, Rows]) -> Packed:
-    return compare_pairs(*chunk)
-
-
-def _compared(people: People, left: Rows, right: Rows, run_tasks: RunTasks) -> Packed:
-    parts = list(run_tasks(_compare_chunk, _chunks(people, left, right, run_tasks is map)))
-    return np.concatenate(parts) if parts else np.zeros(0, dtype=np.uint64)
-
-
-def _learn(
-    people: People, pairs: Pairs, patterns: Packed, at: npt.NDArray[np.integer], rules: Any, salt: str
-) -> tuple[IdentityModel, dict[str, float]]:
-    """Twice: the second time values and random pairs are counted by person, as the first clusters tell."""
+def _learn(people: People, pairs: Compared, rules: tuple[Rule, ...], run_tasks: RunTasks, salt: str) -> Learned:
+    """Twice: from single pairs first; then from the clusters that these make, with every pair inside them."""
     sample = random_sample(people)
-    owner = np.arange(people.size, dtype=np.int64)
-    learn = partial(estimate, people, pairs, patterns, at, rules, sample)
-    model, expected = learn(owner=owner, salt=salt)
-    if pairs.size:
-        weight = Weigher(people, model).weigh(pairs.left, pairs.right, patterns, at)
-        likely = weight > 0
-        owner = average_linkage(owner, pairs.left[likely], pairs.right[likely], weight[likely], 0.0)
-        model, expected = learn(owner=owner, salt=salt)
-    return model, expected
+    learned = estimate(people, pairs, rules, sample, salt)
+    if not pairs.size:
+        return learned
+    weigher = Weigher(people, learned.model)
+    pairs = _completed(people, pairs, weigher, NONE, run_tasks)
+    owner = _clustered(people, pairs, weigher.weigh(pairs), NONE, NONE, learned.model.threshold)
+    return estimate(people, pairs, rules, sample, salt, owner)
 
 
-def _clustered(
-    people: People, weigher: Weigher, pairs: Pairs, weight: Bits, must: Rows, cannot: Rows, run_tasks: RunTasks
-) -> Rows:
-    """Clusters of profiles: components of likely pairs, every pair inside weighed, cut by average linkage."""
-    threshold = weigher.model.threshold
-    likely = weight > threshold
+def _completed(people: People, pairs: Compared, weigher: Weigher, must: Rows, run_tasks: RunTasks) -> Compared:
+    """The pairs, with every further pair inside the components that the likely ones make."""
+    likely = weigher.weigh(pairs) > weigher.model.threshold
+    left, right = np.append(pairs.left[likely], must[:, 0]), np.append(pairs.right[likely], must[:, 1])
+    component = components(people.size, left, right)
+    inner = inner_pairs(component, LARGEST_COMPONENT, INNER_PAIRS_PER_RECORD * people.size + 1_000_000)
+    return pairs.with_pairs(people, *inner, run_tasks)
+
+
+def _clustered(people: People, pairs: Compared, weight: Bits, must: Rows, cannot: Rows, threshold: float) -> Rows:
+    """Clusters of profiles: what must be one first, then average linkage, with what cannot be one kept apart."""
     start = components(people.size, must[:, 0], must[:, 1]) if len(must) else np.arange(people.size)
-    start = _first_of(start)
-    left, right, kept = pairs.left[likely], pairs.right[likely], weight[likely]
-    together = components(people.size, np.concatenate([left, must[:, 0]]), np.concatenate([right, must[:, 1]]))
-    a, b = inner_pairs(together, LARGEST_COMPONENT, INNER_PAIRS_PER_RECORD * people.size + 1_000_000)
-    if len(a):
-        patterns, at = np.unique(_compared(people, a, b, run_tasks), return_inverse=True)
-        left, right = np.concatenate([a, left]), np.concatenate([b, right])
-        kept = np.concatenate([weigher.weigh(a, b, patterns, at), kept])
-    left, right = np.concatenate([cannot.min(axis=1), left]), np.concatenate([cannot.max(axis=1), right])
-    kept = np.concatenate([np.full(len(cannot), APART), kept])
-    _, once = np.unique(left << 32 | right, return_index=True)
-    return average_linkage(start, left[once], right[once], kept[once], threshold)
+    low, high = cannot.min(axis=1), cannot.max(axis=1)
+    left, right = np.concatenate([low, pairs.left]), np.concatenate([high, pairs.right])
+    weight = np.concatenate([np.full(len(cannot), APART), weight])
+    if len(cannot):
+        _, once = np.unique(left << 32 | right, return_index=True)
+        left, right, weight = left[once], right[once], weight[once]
+    return average_linkage(_first_of(start), left, right, weight, threshold)
 
 
 def _first_of(label: Rows) -> Rows:
@@ -203,8 +173,7 @@ def _copies(weigher: Weigher, copies: npt.NDArray[np.integer]) -> Bits:
     own = np.full(len(copies), np.nan)
     rows = np.flatnonzero(copies > 1)
     if rows.size:
-        patterns, at = np.unique(compare_pairs(weigher.people, rows, rows), return_inverse=True)
-        own[rows] = weigher.weigh(rows, rows, patterns, at)
+        own[rows] = weigher.weigh(counted(rows, rows, compare_pairs(weigher.people, rows, rows)))
     return own
 
 
@@ -214,68 +183,3 @@ def _spread(label: Rows, place: Rows, first: Rows, own: Bits, threshold: float) 
     alone = (own[place] <= threshold) & (first[place] != np.arange(len(place)))
     cluster[alone] = len(label) + np.flatnonzero(alone)
     return numbered(cluster)
-
-
-def _edges(
-    keys: pl.Series,
-    first: Rows,
-    place: Rows,
-    pairs: Pairs,
-    weight: Bits,
-    own: Bits,
-    copies: npt.NDArray[np.integer],
-    model: IdentityModel,
-) -> pl.DataFrame:
-    kept = np.flatnonzero(weight > model.threshold + GREY)
-    names = np.array([r.name for r in model.rules] or [""], dtype=object)
-    lowest = pairs.rules[kept] & (~pairs.rules[kept] + np.uint64(1))
-    rule = np.log2(lowest.astype(np.float64)).astype(np.int64)
-    copied = np.flatnonzero((copies[place] > 1) & (first[place] != np.arange(len(place))))
-    left = np.concatenate([first[pairs.left[kept]], first[place[copied]]])
-    right = np.concatenate([first[pairs.right[kept]], copied])
-    bits = np.concatenate([weight[kept], own[place[copied]]])
-    return pl.DataFrame(
-        {
-            "left_key": keys.gather(left),
-            "right_key": keys.gather(right),
-            "match_weight": bits,
-            "probability": 1.0 / (1.0 + np.exp2(-np.clip(bits, -60, 60))),
-            "rule": pl.Series(
-                np.concatenate([names[rule], np.full(len(copied), "identical", dtype=object)]).tolist(),
-                dtype=pl.String,
-            ),
-            "model_version": pl.Series([model.version]).new_from_index(0, len(bits))
-            if len(bits)
-            else pl.Series([], dtype=pl.String),
-        }
-    ).sort("left_key", "right_key")
-
-
-def _report(
-    keys: pl.Series,
-    cluster: Rows,
-    people: People,
-    pairs: Pairs,
-    weight: Bits,
-    blocks: dict[str, Any],
-    expected: dict[str, float],
-    model: IdentityModel,
-) -> dict[str, Any]:
-    sizes = np.bincount(np.bincount(cluster)) if len(cluster) else np.zeros(0, dtype=np.int64)
-    edges = np.arange(-40, 45, 5)
-    histogram = np.histogram(np.clip(weight, -40, 39.9), bins=edges)[0]
-    return {
-        "records": len(keys),
-        "profiles": people.size,
-        "clusters": int(cluster.max()) + 1 if len(cluster) else 0,
-        "fields": [f.name for f in people.fields],
-        "pairs": pairs.size,
-        "pairs_by_rule": blocks,
-        "expected_matches_by_rule": expected,
-        "pairs_above_threshold": int((weight > model.threshold).sum()),
-        "match_weights": {
-            f"{lo}": int(c) for lo, c in zip(edges[:-1].tolist(), histogram.tolist(), strict=True) if c
-        },
-        "cluster_sizes": {int(s): int(c) for s, c in enumerate(sizes.tolist()) if c},
-        "model_version": model.version,
-    }

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from onefold_workers.identity.comparison import Levels, Packed, unpacked
+from onefold_workers.identity.compared import Compared
+from onefold_workers.identity.comparison import Levels, unpacked
 from onefold_workers.identity.fields import IDENTIFIER, Field
 from onefold_workers.identity.model import FieldParameters, IdentityModel, Priors
-from onefold_workers.identity.people import People, Rows
+from onefold_workers.identity.people import People
 
 Bits = npt.NDArray[np.float64]
 NEVER = -300.0
@@ -126,13 +127,11 @@ class Weigher:
             bits = np.where(share <= self.model.crowd, np.maximum(bits, self.model.strong), bits)
         return np.asarray(bits - table[-1])
 
-    def weigh(
-        self, left: Rows, right: Rows, patterns: Packed, place: npt.NDArray[np.integer] | None = None
-    ) -> Bits:
-        """Match weights of pairs; `place[i]` is pair i's pattern (or pattern i is its own)."""
-        levels = unpacked(patterns, self.fields)
+    def weigh(self, pairs: Compared) -> Bits:
+        """Match weights of pairs of these people, in bits."""
+        left, right, at = pairs.left, pairs.right, pairs.place
+        levels = unpacked(pairs.patterns, self.fields)
         base = _raw_sums(self.fields, levels, self.tables)
-        at = slice(None) if place is None else place
         sums = {group: bits[at].copy() for group, bits in base.items()}
         for number, (field, extra) in enumerate(zip(self.fields, self._extra, strict=True)):
             if extra is None:

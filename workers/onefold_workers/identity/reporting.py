@@ -1,0 +1,82 @@
+"""What a resolution leaves behind: its edges as the table `identity/edges`, and its figures for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from onefold_workers.identity.compared import Compared
+from onefold_workers.identity.model import IdentityModel
+from onefold_workers.identity.people import People, Rows
+from onefold_workers.identity.weights import Bits
+
+GREY = -6.0
+"""Pairs above the threshold plus this weight are kept as edges: the linked ones and the doubtful ones below."""
+
+
+def edges(
+    keys: pl.Series,
+    first: Rows,
+    place: Rows,
+    pairs: Compared,
+    weight: Bits,
+    own: Bits,
+    copies: npt.NDArray[np.integer],
+    model: IdentityModel,
+) -> pl.DataFrame:
+    kept = np.flatnonzero(weight > model.threshold + GREY)
+    names = np.array([*(r.name for r in model.rules), "component"], dtype=object)
+    lowest = pairs.rules[kept] & (~pairs.rules[kept] + np.uint64(1))
+    rule = np.where(lowest > 0, np.log2(np.maximum(lowest, 1).astype(np.float64)), len(names) - 1).astype(np.int64)
+    copied = np.flatnonzero((copies[place] > 1) & (first[place] != np.arange(len(place))))
+    left = np.concatenate([first[pairs.left[kept]], first[place[copied]]])
+    right = np.concatenate([first[pairs.right[kept]], copied])
+    bits = np.concatenate([weight[kept], own[place[copied]]])
+    return pl.DataFrame(
+        {
+            "left_key": keys.gather(left),
+            "right_key": keys.gather(right),
+            "match_weight": bits,
+            "probability": 1.0 / (1.0 + np.exp2(-np.clip(bits, -60, 60))),
+            "rule": pl.Series(
+                np.concatenate([names[rule], np.full(len(copied), "identical", dtype=object)]).tolist(),
+                dtype=pl.String,
+            ),
+            "model_version": pl.Series([model.version]).new_from_index(0, len(bits))
+            if len(bits)
+            else pl.Series([], dtype=pl.String),
+        }
+    ).sort("left_key", "right_key")
+
+
+def figures(
+    keys: pl.Series,
+    cluster: Rows,
+    people: People,
+    pairs: Compared,
+    weight: Bits,
+    blocks: dict[str, Any],
+    expected: dict[str, float],
+    model: IdentityModel,
+) -> dict[str, Any]:
+    sizes = np.bincount(np.bincount(cluster)) if len(cluster) else np.zeros(0, dtype=np.int64)
+    steps = np.arange(-40, 45, 5)
+    histogram = np.histogram(np.clip(weight, -40, 39.9), bins=steps)[0]
+    return {
+        "records": len(keys),
+        "profiles": people.size,
+        "clusters": int(cluster.max()) + 1 if len(cluster) else 0,
+        "fields": [f.name for f in people.fields],
+        "pairs": pairs.size,
+        "pairs_by_rule": blocks,
+        "expected_matches_by_rule": expected,
+        "pairs_above_threshold": int((weight > model.threshold).sum()),
+        "match_weights": {
+            f"{lo}": int(c) for lo, c in zip(steps[:-1].tolist(), histogram.tolist(), strict=True) if c
+        },
+        "cluster_sizes": {int(s): int(c) for s, c in enumerate(sizes.tolist()) if c},
+        "model_version": model.version,
+    }
