@@ -16,9 +16,13 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+
+if TYPE_CHECKING:
+    from onefold_flows.server import PrefectServer
 
 # Nothing that a test forgets to place may land in the developer's own .onefold.
 _HOME = Path(tempfile.mkdtemp(prefix="onefold-test-"))
@@ -150,6 +154,17 @@ def postgres(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], i
     finally:
         run(str(programs / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop")
         shutil.rmtree(base, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[PrefectServer]:
+    """The session's Prefect server, answering, with this process pointed at it: flows just run."""
+    need("prefect")
+    from onefold_flows import server
+
+    running = server.start(_HOME).wait()
+    yield running
+    running.stop()
 
 
 def _account(name: str) -> bool:
