@@ -21,7 +21,7 @@ from onefold.demo.people import population
 from onefold.demo.silos import Silo, newsletter, shop, support
 from onefold_storage.errors import Unavailable
 
-RECIPE = 1
+RECIPE = 2
 """Grows when the files this module writes change, so that folders of an older recipe are written anew."""
 _STAMP = "recipe.json"
 _ABOUT = """GENERATED DATA. The persons, organisations, contact details, consents, deals and cases in crm.db,

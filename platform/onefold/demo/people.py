@@ -128,7 +128,7 @@ def _contact_points(rng: np.random.Generator, people: pl.DataFrame, home: np.nda
     first = {h: i for i, h in reversed(list(enumerate(home.tolist())))}
     shared = (people["role"] == "partner").to_numpy() & chosen(rng, n, 0.02)
     email = either(shared, email[[first[h] for h in home.tolist()]], email)
-    old = either(chosen(rng, n, 0.3), _emails(rng, people, former=True), np.full(n, None))
+    old = either(chosen(rng, n, 0.22), _emails(rng, people, former=True), np.full(n, None))
     landline = either(chosen(rng, homes, 0.5), numbers[n:], np.full(homes, None))
     return pl.DataFrame(
         {

@@ -130,7 +130,7 @@ def shop(people: pl.DataFrame, rows: np.ndarray, rng: np.random.Generator) -> Si
 def newsletter(people: pl.DataFrame, rows: np.ndarray, rng: np.random.Generator) -> Silo:
     """Sign-ups with what people allow and what they like to read; some changed their mind. It knows no card."""
     v = View(people, rows, rng, late=0.2)
-    phone = dialled(rng, lost(rng, v["mobile"], 0.68))
+    phone = dialled(rng, lost(rng, v["mobile"], 0.55))
     email = v.aged("email", 0.06)
     at = moments(rng, v.n, 700)
     roll = rng.random(v.n)
@@ -142,9 +142,9 @@ def newsletter(people: pl.DataFrame, rows: np.ndarray, rng: np.random.Generator)
         {
             "signup_id": key,
             "email": email,
-            "first_name": lost(rng, misspelt(rng, nicknamed(rng, v["given"], 0.15), 0.03), 0.04),
-            "last_name": lost(rng, misspelt(rng, v.aged("family", 0.02), 0.03), 0.06),
-            "zip": lost(rng, place["postcode"], 0.25),
+            "first_name": lost(rng, misspelt(rng, nicknamed(rng, v["given"], 0.12), 0.03), 0.02),
+            "last_name": lost(rng, misspelt(rng, v.aged("family", 0.02), 0.03), 0.03),
+            "zip": lost(rng, place["postcode"], 0.08),
             "mobile": phone,
             "email_consent": wish,
             "sms_consent": [p and s for p, s in zip(phone, sms, strict=True)],
@@ -196,7 +196,7 @@ def support(people: pl.DataFrame, rows: np.ndarray, rng: np.random.Generator) ->
             "contact_name": shouted(rng, names, 0.04),
             "contact_email": either(by_mail | chosen(rng, v.n, 0.45), v.aged("email", 0.04), nothing),
             "contact_phone": dialled(rng, either(~by_mail | chosen(rng, v.n, 0.3), v["mobile"], nothing)),
-            "postcode": lost(rng, v.address()["postcode"], 0.5),
+            "postcode": lost(rng, v.address()["postcode"], 0.35),
             "satisfaction": either(closed != nothing, rng.integers(1, 6, v.n).astype(object), nothing),
             "generated": [True] * v.n,
         }
