@@ -49,7 +49,7 @@ def serve_all(
     """Serve the API beside the Prefect server and the runner, until interrupted."""
     from onefold_flows import deployments
 
-    runner = deployments.start(settings.root)
+    runner = deployments.start(prefect)
     try:
         out.print("[bold]Serving[/bold] (Ctrl-C ends it)")
         _api(settings, host, port, prefect=prefect.ui_url, dask=dask, key=key)

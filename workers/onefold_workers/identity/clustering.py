@@ -22,6 +22,8 @@ LIMITS = (-12.0, 24.0)
 """Weights are held within these before they are averaged, so that no single pair decides alone."""
 APART = -1e7
 """Weight of a pair that a person decided is not one."""
+SILENT = np.nan
+"""Weight of a pair with no field in common (a card number here, an email there): it counts neither way."""
 
 
 def components(size: int, left: Rows, right: Rows) -> Rows:
@@ -56,7 +58,7 @@ def average_linkage(
     """Cluster of each node, numbered by its first node.
 
     `start`: clusters to begin with (must-links joined), as a node number each; `left`, `right`, `weight`: pairs
-    of nodes, each once; pairs not given count as `UNSEEN`.
+    of nodes, each once; pairs not given count as `UNSEEN`, those given as `SILENT` not at all.
     """
     label = start.copy()
     size = (
@@ -65,10 +67,12 @@ def average_linkage(
         else np.bincount(label, minlength=len(label)).astype(np.float64)
     )
     bounded = np.where(weight <= APART / 2, weight, np.clip(weight, *LIMITS))
-    low, high, total, count = _summed(label[left], label[right], bounded - UNSEEN, np.ones(len(left)))
+    silent = np.isnan(weight)
+    told = np.where(silent, 0.0, bounded - UNSEEN)
+    low, high, total, mute = _summed(label[left], label[right], told, silent.astype(np.float64))
     while len(low):
-        area = size[low] * size[high]
-        mean = UNSEEN + total / area
+        area = size[low] * size[high] - mute
+        mean = np.where(area > 0, UNSEEN + total / np.maximum(area, 1.0), -np.inf)
         able = np.flatnonzero(mean > threshold)
         if not len(able):
             break
@@ -82,22 +86,22 @@ def average_linkage(
         into[high[joined]] = low[joined]
         size[low[joined]] += size[high[joined]]
         label = into[label]
-        low, high, total, count = _summed(into[low], into[high], total, count)
+        low, high, total, mute = _summed(into[low], into[high], total, mute)
     return label
 
 
-def _summed(a: Rows, b: Rows, total: Bits, count: Bits) -> tuple[Rows, Rows, Bits, Bits]:
-    """Pairs of clusters with the sum of what lies between them; pairs inside a cluster drop out."""
+def _summed(a: Rows, b: Rows, total: Bits, mute: Bits) -> tuple[Rows, Rows, Bits, Bits]:
+    """Pairs of clusters with the sums of what lies between them; pairs inside a cluster drop out."""
     low, high = np.minimum(a, b), np.maximum(a, b)
     kept = low != high
-    low, high, total, count = low[kept], high[kept], total[kept], count[kept]
+    low, high, total, mute = low[kept], high[kept], total[kept], mute[kept]
     if not len(low):
-        return low, high, total, count
+        return low, high, total, mute
     key = low << 32 | high
     order = np.argsort(key, kind="stable")
     key = key[order]
     at = np.flatnonzero(np.append(True, key[1:] != key[:-1]))
-    return key[at] >> 32, key[at] & 0xFFFFFFFF, np.add.reduceat(total[order], at), np.add.reduceat(count[order], at)
+    return key[at] >> 32, key[at] & 0xFFFFFFFF, np.add.reduceat(total[order], at), np.add.reduceat(mute[order], at)
 
 
 def numbered(label: npt.NDArray[np.integer]) -> Rows:

@@ -11,7 +11,7 @@ import polars as pl
 
 from onefold_storage.errors import BadInput
 from onefold_workers.identity.blocking import Rule, candidate_pairs, derive_rules
-from onefold_workers.identity.clustering import APART, average_linkage, components, inner_pairs, numbered
+from onefold_workers.identity.clustering import APART, SILENT, average_linkage, components, inner_pairs, numbered
 from onefold_workers.identity.compared import Compared, RunTasks, compared, counted
 from onefold_workers.identity.comparison import compare_pairs
 from onefold_workers.identity.estimation import Learned, estimate, random_sample
@@ -156,7 +156,8 @@ def _clustered(people: People, pairs: Compared, weight: Bits, must: Rows, cannot
     start = components(people.size, must[:, 0], must[:, 1]) if len(must) else np.arange(people.size)
     low, high = cannot.min(axis=1), cannot.max(axis=1)
     left, right = np.concatenate([low, pairs.left]), np.concatenate([high, pairs.right])
-    weight = np.concatenate([np.full(len(cannot), APART), weight])
+    telling = np.where(pairs.patterns[pairs.place] == 0, SILENT, weight) if pairs.size else weight
+    weight = np.concatenate([np.full(len(cannot), APART), telling])
     if len(cannot):
         _, once = np.unique(left << 32 | right, return_index=True)
         left, right, weight = left[once], right[once], weight[once]

@@ -51,11 +51,14 @@ def resolve_identities(installation: Installation, contracts: list[Contract], *,
         records = current_records(lake)
         evidence = lake.scan(EVIDENCE.name).collect()
         model = None if retrain else _known_model(lake, kinds)
-        result = identity.resolve(records, model=model, evidence=evidence, run_tasks=spread)
+        salt = installation.keyed_hash.of("identity", "salt")
+        result = identity.resolve(records, model=model, evidence=evidence, run_tasks=spread, salt=salt)
         links = lake.scan(LINKS.name).collect()
-        now_links, history = identity.assign_golden_ids(result.clusters, links, installation.clock.now())
-        lake.objects.put(MODEL, orjson.dumps({"kinds": kinds, "model": result.model.to_dict()}))
-        lake.objects.put(REPORT, orjson.dumps(result.report))
+        now_links, history = identity.assign_golden_ids(
+            result.clusters, links, installation.clock.now(), cause=result.model.version, salt=salt
+        )
+        lake.objects.put(MODEL, orjson.dumps({"kinds": kinds, "model": result.model.to_json()}))
+        lake.objects.put(REPORT, orjson.dumps(result.report, option=orjson.OPT_NON_STR_KEYS))
         lake.replace(EDGES.name, lake.frame_to_arrow(EDGES.name, result.edges))
         _append_history(lake, history)
         lake.replace(LINKS.name, lake.frame_to_arrow(LINKS.name, now_links), inputs=inputs)
@@ -90,7 +93,7 @@ def _append_history(lake: Lake, history: pl.DataFrame) -> None:
 def _known_model(lake: Lake, kinds: list[str]) -> IdentityModel | None:
     data = lake.objects.get(MODEL)
     known = orjson.loads(data) if data else {}
-    return IdentityModel.from_dict(known["model"]) if known.get("kinds") == kinds else None
+    return IdentityModel.from_json(known["model"]) if known.get("kinds") == kinds else None
 
 
 def _resolved(lake: Lake, *, changed: bool) -> Resolved:
