@@ -49,8 +49,8 @@ QUIET = {
 
 
 def client_environment(home: Path, api_url: str) -> dict[str, str]:
-    """Variables for a process that runs flows: which server, where Prefect keeps files, and quiet logs."""
-    return QUIET | {
+    """Variables for a process that runs flows: which server, and where Prefect keeps its files."""
+    return {
         "PREFECT_API_URL": api_url,
         "PREFECT_HOME": str(home / "prefect"),
         "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
@@ -77,7 +77,14 @@ def server_environment(home: Path, port: int) -> dict[str, str]:
 def child_environment(extra: Mapping[str, str]) -> dict[str, str]:
     """The environment for a child process: this one's with `extra`, and without another server's credentials."""
     foreign = {"PREFECT_API_KEY", "PREFECT_API_AUTH_STRING", "PREFECT_PROFILE"}
-    return {name: value for name, value in os.environ.items() if name not in foreign} | dict(extra)
+    mine = {name: value for name, value in os.environ.items() if name not in foreign}
+    return QUIET | mine | dict(extra)
+
+
+def stay_quiet() -> None:
+    """Apply `QUIET` where the environment does not say otherwise; must run before Prefect is imported."""
+    for name, value in QUIET.items():
+        os.environ.setdefault(name, value)
 
 
 def use(environment: Mapping[str, str]) -> None:
