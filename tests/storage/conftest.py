@@ -26,7 +26,9 @@ Column = str | dict[str, Any]
 def contract_text(source: str = "people", columns: dict[str, Column] | None = None, **rules: Any) -> str:
     """An ODCS document. A column is its logical type, or a mapping of ODCS keys with `onefold` for its rules."""
     properties = []
-    for name, given in (columns or {"id": {"logicalType": "integer", "primaryKey": True}, "name": "string"}).items():
+    for name, given in (
+        columns or {"id": {"logicalType": "integer", "primaryKey": True}, "name": "string"}
+    ).items():
         column = {"logicalType": given} if isinstance(given, str) else dict(given)
         own = column.pop("onefold", None)
         if own is not None:
@@ -70,19 +72,19 @@ def delivery_of(
     return Delivery(content or hashlib.sha256(facts.encode()).hexdigest(), "people.csv", read())
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_contract() -> Callable[..., Contract]:
     """`make_contract(source, {column: type or mapping}, **rules)`."""
     return contract_of
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_contract_text() -> Callable[..., str]:
     """As `make_contract`, but the YAML text."""
     return contract_text
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_delivery() -> Callable[..., Delivery]:
     """`make_delivery({column: values}, …, bad=[…], content=…)`."""
     return delivery_of

@@ -66,7 +66,11 @@ TEXT = [
     ("timestamp", "2017-03-26 02:30:00", _utc(2017, 3, 26, 1, 30)),  # skipped by the clock: an hour later
     ("timestamp", "2017-10-29 02:30:00", _utc(2017, 10, 29, 0, 30)),  # repeated by the clock: the first
     ("timestamp", "yesterday", BAD),
-    ({"logicalType": "timestamp", "onefold": {"format": "%d/%m/%y %H:%M"}}, "28/02/17 13:00", _utc(2017, 2, 28, 12)),
+    (
+        {"logicalType": "timestamp", "onefold": {"format": "%d/%m/%y %H:%M"}},
+        "28/02/17 13:00",
+        _utc(2017, 2, 28, 12),
+    ),
     ("string", " as it is ", " as it is "),
 ]
 OTHERS = [
@@ -141,7 +145,9 @@ def test_what_the_contract_does_not_name_is_kept(make_contract: Make) -> None:
     assert rows["_row_id"].to_list() == [0]
 
 
-def test_an_absent_optional_column_is_null_and_an_absent_required_one_holds_the_package(make_contract: Make) -> None:
+def test_an_absent_optional_column_is_null_and_an_absent_required_one_holds_the_package(
+    make_contract: Make,
+) -> None:
     rows = check(make_contract(), _batch(pa.table({"id": ["1"]}))).rows
     assert rows["name"].to_list() == [None]
     with pytest.raises(BadInput, match="required column id is absent") as caught:
@@ -157,7 +163,11 @@ def test_an_empty_batch_and_one_of_bad_rows_alone(make_contract: Make) -> None:
 
 
 _values = st.one_of(
-    st.lists(st.none() | st.text(max_size=8) | st.sampled_from(["1", "2017-01-01", "yes", "1.5"]), min_size=1, max_size=12),
+    st.lists(
+        st.none() | st.text(max_size=8) | st.sampled_from(["1", "2017-01-01", "yes", "1.5"]),
+        min_size=1,
+        max_size=12,
+    ),
     st.lists(st.none() | st.integers(-(2**62), 2**62), min_size=1, max_size=12),
     st.lists(st.none() | st.floats(), min_size=1, max_size=12),
     st.lists(st.none() | st.booleans(), min_size=1, max_size=12),
@@ -179,6 +189,7 @@ def test_every_row_is_kept_or_bad_and_never_both(
     from onefold_storage import contracts
 
     n = min(len(promised), len(extra))
+    needed = str(required).lower()
     contract = contracts.parse(
         f"""
 kind: DataContract
@@ -187,7 +198,7 @@ id: s
 version: 1.0.0
 status: active
 schema:
-  - {{name: s, logicalType: object, properties: [{{name: a, logicalType: {kind}, required: {str(required).lower()}}}]}}
+  - {{name: s, logicalType: object, properties: [{{name: a, logicalType: {kind}, required: {needed}}}]}}
 customProperties:
   - {{property: onefold, value: {{location: x, lawful_basis: contract, data_use: [service]}}}}
 """,

@@ -43,18 +43,24 @@ def test_columns_types_and_keys_in_order(make_contract: Callable[..., Contract])
     assert contract.bronze == "bronze/orders"
     assert contract.primary_key == ("region", "number")
     assert contract.arrow.types == [
-        pa.string(), pa.int64(), pa.decimal128(12, 2), pa.float64(), pa.date32(), TIMESTAMP, pa.bool_(), pa.string(),
+        pa.string(), pa.int64(), pa.decimal128(12, 2), pa.float64(),
+        pa.date32(), TIMESTAMP, pa.bool_(), pa.string(),
     ]  # fmt: skip
     assert contract.by_name["region"].required, "a primary key is required"
     assert contract.maps == ()
 
 
 def test_personal_columns_make_contact_records_even_without_a_map(make_contract: Callable[..., Contract]) -> None:
-    columns = {"id": {"logicalType": "integer", "primaryKey": True}, "mail": {"logicalType": "string", "onefold": {"kind": "email"}}}
+    columns = {
+        "id": {"logicalType": "integer", "primaryKey": True},
+        "mail": {"logicalType": "string", "onefold": {"kind": "email"}},
+    }
     contract = make_contract("shop", columns)
     assert [m.table for m in contract.maps] == ["contact_records"]
     assert contract.kinds == {"mail": "email"}
-    both = make_contract("shop", columns, maps=[{"table": "interactions", "fields": {"kind": {"constant": "visit"}}}])
+    both = make_contract(
+        "shop", columns, maps=[{"table": "interactions", "fields": {"kind": {"constant": "visit"}}}]
+    )
     assert [m.table for m in both.maps] == ["contact_records", "interactions"]
     assert both.maps[1].fields["kind"].constant == "visit"
 
@@ -115,7 +121,9 @@ CASES: dict[str, tuple[Edit, str]] = {
         "onefold.maps.0: no such column: sku",
     ),
     "a field from a column and a constant": (
-        lambda d: _rules(d).update(maps=[{"table": "items", "fields": {"name": {"column": "name", "constant": "x"}}}]),
+        lambda d: _rules(d).update(
+            maps=[{"table": "items", "fields": {"name": {"column": "name", "constant": "x"}}}]
+        ),
         "onefold.maps.0.fields.name",
     ),
     "unknown key of a column": (
