@@ -34,8 +34,8 @@ _CHUNK = 500_000
 def silver_rows(contract: Contract, rows: pa.Table) -> dict[str, pa.Table]:
     """Rows of canonical tables by table name (`silver/contact_records`, …), each exactly in its `schema.arrow`.
 
-    `rows`: the source's bronze rows: the contract's columns (missing ones are null: the contract may have grown since
-    they landed) with `_package_id`, `_row_id`, `_landed_at`, and `_deleted` where a snapshot no longer held the row.
+    `rows`: the source's bronze rows: the contract's columns (missing ones are null: the contract may have grown
+    since they landed) with `_package_id`, `_row_id`, `_landed_at`, and `_deleted` where a snapshot lost the row.
     Every table that the contract maps to is there, even if it is empty.
     Raises BadInput where a lake column is missing, BadContract where a map sets what only the lake may.
     """
@@ -76,7 +76,7 @@ def _mapped(contract: Contract, rules: MapRules, table: Table, frame: pl.DataFra
         if table.name not in _HISTORY:
             base = _last(base)
     fields = Fields(contract, rules, base)
-    produced = consent_fields(contract, rules, fields) if table.name == "silver/consents" else fields.of(table)
+    produced = consent_fields(contract, fields) if table.name == "silver/consents" else fields.of(table)
     if KIND_OF_ROW.get(table.name):
         kind = produced.get("kind", pl.lit(None, dtype=pl.String))
         produced["kind"] = kind.fill_null(KIND_OF_ROW[table.name])

@@ -1,14 +1,14 @@
 """Consents out of a source's rows: whose, for what, through which channel, and what the person wished.
 
-Fails closed: a word that is not understood is DENIED, and a refusal whose contact point cannot be read is kept on the
-record itself. Silence (no value) is no consent at all and makes no row.
+Fails closed: a word that is not understood is DENIED, and a refusal whose contact point cannot be read is kept on
+the record itself. Silence (no value) is no consent at all and makes no row.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from onefold_storage.contract_rules import MapRules
+from onefold_storage.contract_rules import FieldRule
 from onefold_storage.contracts import Contract
 from onefold_storage.schema import CONSENTS
 from onefold_workers import cleaning
@@ -16,10 +16,11 @@ from onefold_workers.mapping_fields import Fields
 from onefold_workers.mapping_words import ANY_CHANNEL, GRANTED, REVOKED
 
 
-def consent_fields(contract: Contract, rules: MapRules, fields: Fields) -> dict[str, pl.Expr]:
+def consent_fields(contract: Contract, fields: Fields) -> dict[str, pl.Expr]:
     """Expression by column of `silver/consents`; rows without a wish or a subject have a null in a required one.
 
-    The record key is extended by subject kind, data use and channel, so that several wishes of one row stay apart.
+    The record key is extended by subject kind, data use, channel and the column of the wish, so that several wishes
+    of one row stay apart. Where a keyed source no longer says anything, the earlier wish is deleted.
     """
     given = fields.of(CONSENTS)
     silent = pl.lit(None, dtype=pl.String)
@@ -27,16 +28,20 @@ def consent_fields(contract: Contract, rules: MapRules, fields: Fields) -> dict[
     written = given.get("subject", silent)
     data_use = given.get("data_use", silent).fill_null(contract.rules.data_use[0])
     channel = given.get("channel", silent).str.to_lowercase().fill_null(ANY_CHANNEL)
-    state = wish(given.get("state", silent))
+    wished = wish(given.get("state", silent))
+    keyed = bool(fields.rules.key or contract.primary_key)
+    state = wished.fill_null("DENIED") if keyed else wished
     subject = _subject(contract, fields, kind, written)
     # A refusal must not be lost with an unreadable address.
     homeless = subject.is_null() & state.is_in(["DENIED", "REVOKED"])
     subject_kind = pl.when(homeless).then(pl.lit("record")).otherwise(kind)
     subject = pl.when(homeless).then(fields.contact_key).otherwise(subject)
     basis = given.get("lawful_basis", silent).fill_null("consent")
+    said = fields.rules.fields.get("state", FieldRule(constant="said")).column or "said"
     return {
-        **{n: e for n, e in given.items() if n in ("evidence", "deleted")},
-        "record_key": pl.format("{}#{}/{}/{}", pl.col("record_key"), subject_kind, data_use, channel),
+        **{n: e for n, e in given.items() if n == "evidence"},
+        "record_key": pl.format("{}#{}/{}/{}/{}", pl.col("record_key"), kind, data_use, channel, pl.lit(said)),
+        "deleted": given.get("deleted", pl.lit(False)).fill_null(False) | wished.is_null(),
         "subject_kind": subject_kind,
         "subject": subject,
         "data_use": data_use,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from functools import cached_property
+from typing import cast
 
 import polars as pl
 import pyarrow as pa
@@ -12,7 +14,17 @@ from onefold_storage.contract_rules import FieldRule, MapRules
 from onefold_storage.contracts import Contract
 from onefold_storage.schema import Table
 from onefold_workers import cleaning
-from onefold_workers.mapping_values import json, label, moment, money, number, record_key, row_key, written
+from onefold_workers.mapping_values import (
+    json,
+    label,
+    moment,
+    money,
+    number,
+    record_key,
+    replaced,
+    row_key,
+    written,
+)
 
 _CLEANED: dict[tuple[str, str], Callable[[pl.Expr], pl.Expr]] = {
     ("silver/accounts", "name"): cleaning.organisation,
@@ -73,7 +85,7 @@ class Fields:
             own = self.contract.by_name[rule.column].rules.values
             text = written(pl.col(rule.column), self.frame.schema[rule.column], own)
         if rule.values:
-            text = text.replace(list(rule.values), list(rule.values.values()), return_dtype=pl.String)
+            text = replaced(text, rule.values)
         return pl.lit(rule.prefix) + text if rule.prefix else text
 
     def typed(self, table: Table, name: str, target: pa.DataType) -> pl.Expr:
@@ -136,8 +148,7 @@ class Fields:
             own = self.contract.by_name[rule.column].rules if rule.column else None
             schemes[column] = (own.scheme if own else None) or rule.column or self.contract.id
             formats[column] = own.format if own else None
-        source = source.hstack(self.frame.select("_landed_at"))
-        latest = self.frame.get_column("_landed_at").max()
+        latest = cast("datetime | None", self.frame.get_column("_landed_at").max())
         return cleaning.standardise(
             source, kinds, self.contract.rules.country, formats, schemes, latest.date() if latest else None
         )

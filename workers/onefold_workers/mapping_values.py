@@ -1,4 +1,4 @@
-"""How one value becomes a canonical one: text, keys, money, moments, JSON. Expressions only; nothing is looped over."""
+"""How one value becomes a canonical one: text, keys, money, moments, JSON. Expressions only, no loop over rows."""
 
 from __future__ import annotations
 
@@ -24,10 +24,15 @@ def written(expr: pl.Expr, dtype: pl.DataType, *values: Mapping[str, str | None]
     """A column as text without space at its ends, empty is null; then the value maps, one after the other."""
     text = as_text(expr, dtype).str.strip_chars()
     text = pl.when(text != "").then(text)
-    for mapped in values:
-        if mapped:
-            text = text.replace(list(mapped), list(mapped.values()), return_dtype=pl.String)
+    for meant in values:
+        if meant:
+            text = replaced(text, meant)
     return text
+
+
+def replaced(text: pl.Expr, meant: Mapping[str, str | None]) -> pl.Expr:
+    """Text by a value map; what the map does not name stays."""
+    return text.replace_strict(list(meant), list(meant.values()), default=text, return_dtype=pl.String)
 
 
 def record_key(source: str, columns: Sequence[str], schema: Mapping[str, pl.DataType]) -> pl.Expr:

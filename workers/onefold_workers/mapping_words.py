@@ -1,11 +1,12 @@
-"""Words that mapping knows: how sources write a wish, and what a row is when its contract does not say. Data only."""
+"""Words that mapping knows: how sources write a wish, and what a row is by default. Data only, no rule."""
 
 from __future__ import annotations
 
 GRANTED = (
-    "granted", "grant", "yes", "y", "true", "t", "1", "on", "opt-in", "optin", "opt in", "opted-in", "opted in", "in",
-    "subscribed", "subscribe", "active", "accepted", "accept", "agreed", "allowed", "allow", "confirmed", "consented",
-    "consent", "double opt-in", "ja", "oui", "si", "sì", "sí", "sim", "tak", "evet", "kyllä", "x", "✓",
+    "granted", "grant", "yes", "y", "true", "t", "1", "on", "opt-in", "optin", "opt in", "opted-in", "opted in",
+    "in", "subscribed", "subscribe", "active", "accepted", "accept", "agreed", "allowed", "allow", "confirmed",
+    "consented", "consent", "double opt-in", "ja", "oui", "si", "sì", "sí", "sim", "tak", "evet", "kyllä", "x",
+    "✓",
 )  # fmt: skip
 REVOKED = (
     "revoked", "revoke", "withdrawn", "withdraw", "unsubscribed", "unsubscribe", "opt-out", "optout", "opt out",

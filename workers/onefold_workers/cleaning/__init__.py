@@ -1,7 +1,7 @@
 """Cleaning: names, emails, phones, dates and addresses to one standard, wherever they come from.
 
-Each function takes a Polars expression and gives one, so that integration, consents and the API's search use the same
-standard; `value` does it for one value. Imports only Polars and phonenumbers: an API host has no more.
+Each function takes a Polars expression and gives one, so that integration, consents and the API's search use the
+same standard; `value` does it for one value. Imports only Polars and phonenumbers: an API host has no more.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ __all__ = [
 
 
 def value(kind: str, written: str, home: str | None = None) -> str | date | None:
-    """One value in the standard form of its semantic kind; null where it is none. `home`: country, as in `standardise`.
+    """One value in the standard form of its semantic kind; null where it is none.
 
-    Raises BadInput for an unknown kind.
+    `home`: country, as in `standardise`. Raises BadInput for an unknown kind.
     """
     frame = standardise(pl.DataFrame({"value": [written]}, schema={"value": pl.String}), {"value": kind}, home)
     if kind == "external_id":

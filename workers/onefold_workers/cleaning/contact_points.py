@@ -8,31 +8,33 @@ import unicodedata
 import phonenumbers
 import polars as pl
 
-from onefold_workers.cleaning.text import squeezed
+from onefold_workers.cleaning.text import expression, only, squeeze
 from onefold_workers.cleaning.words import NO_MAILBOX, NO_PHONE
 
-_ADDRESS = r"^[^\s@<>()\[\],;:\"\\]{1,64}@(?:[\p{L}\p{N}](?:[\p{L}\p{N}-]*[\p{L}\p{N}])?\.)+[\p{L}][\p{L}\p{N}-]*[\p{L}\p{N}]$"
+_LABEL = r"[\p{L}\p{N}](?:[\p{L}\p{N}-]*[\p{L}\p{N}])?"
+_ADDRESS = rf"^[^\s@<>()\[\],;:\"\\]{{1,64}}@(?:{_LABEL}\.)+\p{{L}}[\p{{L}}\p{{N}}-]*[\p{{L}}\p{{N}}]$"
 _LONGEST = 254
 _SHORTEST_PHONE = 5
 
 
 def email(expr: pl.Expr) -> pl.Expr:
     """An email address in lower case; `Jane <jane@x.org>` gives the address, of several the first, invalid null."""
-    text = squeezed(expr.cast(pl.String)).str.normalize("NFKC").str.to_lowercase()
+    return expression(_email, expr)
+
+
+def _email(values: pl.Series) -> pl.Series:
+    text = squeeze(values).str.normalize("NFKC").str.to_lowercase()
     inside = text.str.extract(r"<([^<>]*@[^<>]*)>", 1)
-    text = pl.coalesce(inside, text).str.replace(r"^(?:mailto|e-?mail|smtp) ?: ?", "")
-    text = text.str.split_exact(";", 0).struct.field("field_0")
-    text = text.str.replace(r"^([^,\s]+@[^,\s]+)[,\s].*$", "${1}")
-    text = text.str.strip_chars(" '\"`.,:()[]{}").str.replace(r"\s*@\s*", "@")
-    text = squeezed(text)
-    local = text.str.extract(r"^([^@]*)@", 1)
+    text = inside.zip_with(inside.is_not_null(), text).str.replace(r"^(?:mailto|e-?mail|smtp) ?: ?", "")
+    text = text.str.replace(r";.*$", "").str.replace(r"^([^,\s]+@[^,\s]+)[,\s].*$", "${1}")
+    text = squeeze(text.str.strip_chars(" '\"`.,:()[]{}").str.replace(r"\s*@\s*", "@"))
     valid = (
         text.str.contains(_ADDRESS)
         & (text.str.len_chars() <= _LONGEST)
-        & ~text.str.contains(r"\.\.|^\.|\.@", literal=False)
-        & ~local.is_in(NO_MAILBOX)
+        & ~text.str.contains(r"\.\.|^\.|\.@")
+        & ~text.str.extract(r"^([^@]*)@", 1).is_in(NO_MAILBOX)
     )
-    return pl.when(valid).then(text)
+    return only(text, valid)
 
 
 def phone(expr: pl.Expr, country: str | pl.Expr | None = None) -> pl.Expr:
@@ -42,7 +44,7 @@ def phone(expr: pl.Expr, country: str | pl.Expr | None = None) -> pl.Expr:
     Every distinct number is looked at once, whatever the number of rows.
     """
     region = country if isinstance(country, pl.Expr) else pl.lit(country, dtype=pl.String)
-    pair = pl.struct(squeezed(expr.cast(pl.String)).alias("number"), region.alias("country"))
+    pair = pl.struct(expr.cast(pl.String).alias("number"), region.alias("country"))
     return pair.map_batches(_phones, return_dtype=pl.String)
 
 

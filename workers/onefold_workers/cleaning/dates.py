@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
 
 import polars as pl
 
-from onefold_workers.cleaning.text import squeezed
+from onefold_workers.cleaning.text import Cleaner, expression, only, squeeze
 from onefold_workers.cleaning.words import MONTH_FIRST
 
 EARLIEST = date(1880, 1, 1)
@@ -18,16 +19,16 @@ _YEAR_FIRST = r"^(\d{4})[-/. ](\d{1,2})[-/. ](\d{1,2})(?:[T ].*)?$"
 _COMPACT = r"^(\d{4})(\d{2})(\d{2})(?:\d{6}|T.*)?$"
 _YEAR_LAST = r"^(\d{1,2})[-/. ](\d{1,2})[-/. ](\d{4})(?:[T ,].*)?$"
 _SHORT_YEAR = r"^(\d{1,2})[-/. ](\d{1,2})[-/. ](\d{2})$"
-_WRITTEN = ("%d %b %Y", "%b %d %Y", "%d %b %y", "%Y %b %d")
+_WRITTEN = ("%d %B %Y", "%B %d %Y", "%d %B %y", "%Y %B %d")
 
 
-def _built(year: pl.Expr, month: pl.Expr, day: pl.Expr) -> pl.Expr:
+def _built(year: pl.Series, month: pl.Series, day: pl.Series) -> pl.Series:
     """A date out of numbers as text; null where there is no such day."""
-    parts = [year.str.zfill(4), month.str.zfill(2), day.str.zfill(2)]
-    return pl.concat_str(parts, separator="-").str.to_date("%Y-%m-%d", strict=False)
+    joined = year.str.zfill(4) + "-" + month.str.zfill(2) + "-" + day.str.zfill(2)
+    return joined.str.to_date("%Y-%m-%d", strict=False)
 
 
-def _groups(text: pl.Expr, pattern: str) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
+def _groups(text: pl.Series, pattern: str) -> tuple[pl.Series, pl.Series, pl.Series]:
     return text.str.extract(pattern, 1), text.str.extract(pattern, 2), text.str.extract(pattern, 3)
 
 
@@ -38,32 +39,59 @@ def day(expr: pl.Expr, form: str | None = None, country: str | None = None, late
     English words, two-digit years (the last century where `latest`'s year is exceeded). A day that cannot be
     read in the country's order (13 as a month) is read in the other.
     """
-    text = squeezed(expr.cast(pl.String)).str.replace(r"^(\d+)\.0$", "${1}")
-    tries = []
+    return expression(lambda values: _day(values, form, country, latest), expr, pl.Date)
+
+
+def _day(values: pl.Series, form: str | None, country: str | None, latest: date | None) -> pl.Series:
+    text = squeeze(values).str.replace(r"^(\d+)\.0$", "${1}")
+    found = pl.Series([None], dtype=pl.Date).new_from_index(0, text.len())
+    for attempt in _attempts(form, country, latest):
+        left = found.is_null() & text.is_not_null()
+        if not left.any():
+            break
+        tried = attempt(only(text, left))
+        found = found.zip_with(found.is_not_null(), tried)
+    return found
+
+
+def _attempts(form: str | None, country: str | None, latest: date | None) -> Iterator[Cleaner]:
+    """Ways to read a date, the surest first."""
     if form:
-        tries.append(text.str.to_date(form, strict=False))
-        tries.append(text.str.to_datetime(form, strict=False, time_unit="us").dt.date())
-    for pattern in (_YEAR_FIRST, _COMPACT):
-        tries.append(_built(*_groups(text, pattern)))
-    first, second, year = _groups(text, _YEAR_LAST)
-    short_first, short_second, short = _groups(text, _SHORT_YEAR)
+        yield lambda text: text.str.to_date(form, strict=False)
+        yield lambda text: text.str.to_datetime(form, strict=False, time_unit="us").dt.date()
+    yield lambda text: _built(*_groups(text, _YEAR_FIRST))
+    yield lambda text: _built(*_groups(text, _COMPACT))
     pivot = (latest.year if latest else _PIVOT) % 100
-    century = pl.when(short.cast(pl.Int32, strict=False) > pivot).then(pl.lit("19")).otherwise(pl.lit("20"))
-    full = century + short
-    orders = [(second, first, year), (short_second, short_first, full)]  # month, day, year: day first
-    swapped = [(first, second, year), (short_first, short_second, full)]
-    chosen = [*swapped, *orders] if country in MONTH_FIRST else [*orders, *swapped]
-    tries += [_built(y, m, d) for m, d, y in chosen]
-    words = text.str.replace_all(r"[.,/\-]", " ").str.replace_all(r"(\d)(?:st|nd|rd|th)\b", "${1}")
-    words = words.str.replace_all(r"\s+", " ").str.strip_chars(" ")
-    tries += [words.str.to_date(form, strict=False) for form in _WRITTEN]
-    return pl.coalesce(tries)
+    month_first = country in MONTH_FIRST
+    for swapped in (month_first, not month_first):
+        yield lambda text, swapped=swapped: _year_last(text, _YEAR_LAST, swapped, pivot)
+    for swapped in (month_first, not month_first):
+        yield lambda text, swapped=swapped: _year_last(text, _SHORT_YEAR, swapped, pivot)
+    for written in _WRITTEN:
+        yield lambda text, written=written: _words(text).str.to_date(written, strict=False)
+
+
+def _year_last(text: pl.Series, pattern: str, month_first: bool, pivot: int) -> pl.Series:
+    first, second, year = _groups(text, pattern)
+    short = year.str.len_chars() == 2
+    last_century = ("19" + year).zip_with((year.cast(pl.Int32, strict=False) > pivot).fill_null(False), "20" + year)
+    year = last_century.zip_with(short.fill_null(False), year)
+    return _built(year, first, second) if month_first else _built(year, second, first)
+
+
+def _words(text: pl.Series) -> pl.Series:
+    bare = text.str.replace_all(r"[.,/\-]", " ").str.replace_all(r"(\d)(?:st|nd|rd|th)\b", "${1}")
+    return bare.str.replace_all(r"\s+", " ").str.strip_chars(" ")
 
 
 def birth_date(
     expr: pl.Expr, form: str | None = None, country: str | None = None, latest: date | None = None
 ) -> pl.Expr:
     """A date of birth; null before 1880, after `latest`, and for dates that stand for nothing (1900-01-01)."""
-    found = day(expr, form, country, latest)
     last = latest or date(_PIVOT, 12, 31)
-    return pl.when((found >= EARLIEST) & (found <= last) & ~found.is_in(PLACEHOLDERS)).then(found)
+
+    def plausible(values: pl.Series) -> pl.Series:
+        found = _day(values, form, country, latest)
+        return only(found, (found >= EARLIEST) & (found <= last) & ~found.is_in(PLACEHOLDERS))
+
+    return expression(plausible, expr, pl.Date)

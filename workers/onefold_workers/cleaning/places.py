@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import polars as pl
 from phonenumbers.geodata.locale import LOCALE_DATA
 
-from onefold_workers.cleaning.text import recased, squeezed, tidy
-from onefold_workers.cleaning.words import ALPHA3, COUNTRY_WORDS, NOT_HOUSE, POSTCODE_DIGITS, REGIONS
+from onefold_workers.cleaning.text import expression, only, recase, squeeze, tidy_up
+from onefold_workers.cleaning.words import (
+    ALPHA3,
+    COUNTRY_WORDS,
+    NOT_HOUSE,
+    POSTCODE_DIGITS,
+    POSTCODE_FORMS,
+    REGIONS,
+)
 
 _HOUSE = r"\d{1,5}[A-Za-z]?(?: ?[-/] ?\d{1,5}[A-Za-z]?)?"
 _LEADING = rf"^({_HOUSE})[, ]+(.*\p{{L}}{{2}}.*)$"
-_TRAILING = (
-    r"^(.*\p{L}{2}.*?),? +(?:(?i:nr|no|nº|n°)[. ]*)?(\d{1,4} ?[A-Za-z]?(?: ?[-/] ?\d{1,4}[A-Za-z]?)?)$"
-)
+_TRAILING = r"^(.*\p{L}{2}.*?),? +(?:(?i:nr|no|nº|n°)[. ]*)?(\d{1,4} ?[A-Za-z]?(?: ?[-/] ?\d{1,4}[A-Za-z]?)?)$"
 _NOT_HOUSE = rf"(?i)\b(?:{'|'.join(NOT_HOUSE)})\.? *\d+ ?[a-z]?$|#"
 
 
@@ -30,69 +36,102 @@ def country_words() -> dict[str, str]:
 
 def country(expr: pl.Expr) -> pl.Expr:
     """A country as ISO 3166 alpha-2, from its name, alpha-3 or alpha-2; null where it is none of them."""
-    text = squeezed(expr.cast(pl.String)).str.to_lowercase()
-    return text.replace_strict(country_words(), default=None, return_dtype=pl.String)
+    return expression(_country, expr)
+
+
+def _country(values: pl.Series) -> pl.Series:
+    folded = squeeze(values).str.to_lowercase()
+    return folded.replace_strict(country_words(), default=None, return_dtype=pl.String)
 
 
 def postcode(expr: pl.Expr, country: str | pl.Expr | None = None) -> pl.Expr:
     """A postal code in capitals and its country's form: dropped zeros back, ZIP+4 to ZIP, `SW1A 1AA`, `K1A 0B1`."""
-    where = country if isinstance(country, pl.Expr) else pl.lit(country, dtype=pl.String)
-    text = tidy(expr.cast(pl.String)).str.normalize("NFKC").str.to_uppercase().str.replace(r"\.0$", "")
-    text = pl.when(~text.str.contains(r"^[0-]*$")).then(text)
-    text = pl.when(where.is_null()).then(text).otherwise(text.str.replace(r"^(?:[A-Z]{1,2})-(\d)", "${1}"))
-    digits = text.str.contains(r"^\d+$")
-    known = pl.when(where == "US").then(text.str.replace(r"^(\d{5})[- ]?\d{4}$", "${1}")).otherwise(text)
-    for width in sorted(set(POSTCODE_DIGITS.values())):
-        there = [c for c, n in POSTCODE_DIGITS.items() if n == width]
-        short = digits & where.is_in(there) & text.str.len_chars().is_between(width - 2, width)
-        known = pl.when(short).then(text.str.zfill(width)).otherwise(known)
-    tight = known.str.replace_all(r"[ \-]", "")
-    spaced = (
-        pl.when((where == "GB") & tight.str.contains(r"^[A-Z]{1,2}\d[A-Z\d]?\d[A-Z]{2}$"))
-        .then(tight.str.replace(r"^(.+)(\d[A-Z]{2})$", "${1} ${2}"))
-        .when((where == "CA") & tight.str.contains(r"^[A-Z]\d[A-Z]\d[A-Z]\d$"))
-        .then(tight.str.replace(r"^(...)(...)$", "${1} ${2}"))
-        .when((where == "NL") & tight.str.contains(r"^\d{4}[A-Z]{2}$"))
-        .then(tight.str.replace(r"^(....)(..)$", "${1} ${2}"))
-        .when(where.is_in(["SE", "CZ", "SK", "GR"]) & tight.str.contains(r"^\d{5}$"))
-        .then(tight)
+    return _by_country(_postcode, expr, country)
+
+
+def _by_country(
+    clean: Callable[[pl.Series, str | None], pl.Series], expr: pl.Expr, country: str | pl.Expr | None
+) -> pl.Expr:
+    """A cleaner that depends on the country, for one country or for one per row."""
+    if not isinstance(country, pl.Expr):
+        return expression(lambda values: clean(values, country), expr)
+    pairs = pl.struct(
+        expr.cast(pl.String).alias("value"), country.alias("country"), pl.int_range(pl.len()).alias("at")
     )
-    return spaced.otherwise(known)
+
+    def each(rows: pl.Series) -> pl.Series:
+        frame = rows.struct.unnest()
+        parts = [
+            part.with_columns(clean(part.get_column("value"), where).alias("value"))
+            for (where,), part in frame.partition_by("country", as_dict=True).items()
+        ]
+        return pl.concat(parts).sort("at").get_column("value") if parts else frame.get_column("value")
+
+    return pairs.map_batches(each, return_dtype=pl.String)
+
+
+def _postcode(values: pl.Series, country: str | None) -> pl.Series:
+    text = tidy_up(values.str.normalize("NFKC").str.to_uppercase()).str.replace(r"\.0$", "")
+    text = only(text, ~text.str.contains(r"^[0-]*$"))
+    if country is None:
+        return text
+    text = text.str.replace(r"^[A-Z]{1,2}-(\d)", "${1}")
+    if country == "US":
+        text = text.str.replace(r"^(\d{5})[- ]?\d{4}$", "${1}")
+    width = POSTCODE_DIGITS.get(country)
+    if width:
+        tight = text.str.replace_all(r"[ \-]", "")
+        text = tight.zip_with(tight.str.contains(rf"^\d{{{width}}}$").fill_null(False), text)
+        short = text.str.contains(rf"^\d{{{width - 2},{width}}}$").fill_null(False)
+        text = text.str.zfill(width).zip_with(short, text)
+    if country in POSTCODE_FORMS:
+        shape, spaced = POSTCODE_FORMS[country]
+        tight = text.str.replace_all(r"[ \-]", "")
+        text = tight.str.replace(shape, spaced).zip_with(tight.str.contains(shape).fill_null(False), text)
+    return text
 
 
 def region(expr: pl.Expr, country: str | pl.Expr | None = None) -> pl.Expr:
-    """A state or province: codes in capitals, names recased, and where the country is known (AU, CA, US) its code."""
-    where = country if isinstance(country, pl.Expr) else pl.lit(country, dtype=pl.String)
-    text = tidy(expr)
-    folded = text.str.to_lowercase()
-    short = text.str.contains(r"^\p{L}{1,3}$")
-    result = pl.when(short).then(text.str.to_uppercase()).otherwise(recased(text))
-    for code, pairs in REGIONS.items():
-        names = dict(p.replace("~", " ").rsplit(":", 1) for p in pairs.split())
-        named = folded.replace_strict(names, default=None, return_dtype=pl.String)
-        result = pl.when((where == code) & named.is_not_null()).then(named).otherwise(result)
-    return result
+    """A state or province: codes in capitals, names recased; in AU, CA and US a name becomes its code."""
+    return _by_country(_region, expr, country)
+
+
+def _region(values: pl.Series, country: str | None) -> pl.Series:
+    text = tidy_up(values)
+    capitals = text.str.to_uppercase()
+    short = text.str.contains(r"^\p{L}{1,3}$") & (capitals.str.len_chars() == text.str.len_chars())
+    cased = capitals.zip_with(short.fill_null(False), recase(text))
+    if country not in REGIONS:
+        return cased
+    names = dict(p.replace("~", " ").rsplit(":", 1) for p in REGIONS[country].split())
+    named = text.str.to_lowercase().replace_strict(names, default=None, return_dtype=pl.String)
+    return named.zip_with(named.is_not_null(), cased)
 
 
 def city(expr: pl.Expr) -> pl.Expr:
     """A city or suburb for display, recased where it is all in one case."""
-    return recased(tidy(expr).str.strip_chars(" ,;"))
+    return expression(_line, expr)
 
 
 def street(expr: pl.Expr) -> pl.Expr:
     """A street or address line for display, recased where it is all in one case; abbreviations stay as written."""
-    return recased(tidy(expr).str.strip_chars(" ,;"))
+    return expression(_line, expr)
+
+
+def _line(values: pl.Series) -> pl.Series:
+    return recase(tidy_up(tidy_up(values).str.strip_chars(" ,;")))
 
 
 def house_number(expr: pl.Expr) -> pl.Expr:
     """A house number in capitals without spaces: `12 a` and `12A` are one."""
-    text = (
-        tidy(expr)
-        .str.to_uppercase()
-        .str.replace(r"^(\d+)\.0$", "${1}")
-        .str.replace(r"^(?:NR|NO|#)[. ]*(\d)", "${1}")
-    )
-    return tidy(text.str.replace_all(r"(\d) +([A-Z])$", "${1}${2}").str.replace_all(r" ?([-/]) ?", "${1}"))
+    return expression(_house_number, expr)
+
+
+def _house_number(values: pl.Series) -> pl.Series:
+    text = tidy_up(values).str.to_uppercase().str.replace(r"^(\d+)\.0$", "${1}")
+    text = text.str.replace(r"^(?:(?:NR|NO|#)[. ]*)+(\d)", "${1}")
+    text = text.str.replace_all(r"(\d) +([A-Z])$", "${1}${2}").str.replace_all(r" ?([-/]) ?", "${1}")
+    return tidy_up(text)
 
 
 def split_street(line: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
@@ -100,13 +139,13 @@ def split_street(line: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
 
     Where the line holds no house number (`Route 66`, `PO Box 12`) it stays whole and the number is null.
     """
+    return expression(lambda v: _split_street(v)[0], line), expression(lambda v: _split_street(v)[1], line)
+
+
+def _split_street(line: pl.Series) -> tuple[pl.Series, pl.Series]:
     leading = line.str.extract(_LEADING, 1)
-    trailing = pl.when(~line.str.contains(_NOT_HOUSE)).then(line.str.extract(_TRAILING, 2))
-    rest = (
-        pl.when(leading.is_not_null())
-        .then(line.str.extract(_LEADING, 2))
-        .when(trailing.is_not_null())
-        .then(line.str.extract(_TRAILING, 1))
-        .otherwise(line)
-    )
-    return rest, house_number(pl.coalesce(leading, trailing))
+    at_end = only(line, ~line.str.contains(_NOT_HOUSE) & leading.is_null())
+    trailing = at_end.str.extract(_TRAILING, 2)
+    rest = line.str.extract(_LEADING, 2).zip_with(leading.is_not_null(), line)
+    rest = at_end.str.extract(_TRAILING, 1).zip_with(trailing.is_not_null(), rest)
+    return rest, _house_number(leading.zip_with(leading.is_not_null(), trailing))

@@ -1,4 +1,4 @@
-"""A source's columns, by their semantic kind, to the canonical columns of a person: the one place that combines them.
+"""A source's columns, by their semantic kind, to the canonical columns of a person.
 
 Several columns of one kind are combined so that nothing is lost: a second street line becomes `address_line2`;
 a second given name `middle_name`; further emails and phones external IDs of the schemes `email` and `phone`;
@@ -46,15 +46,23 @@ _BY_COUNTRY: dict[str, Callable[[pl.Expr, pl.Expr], pl.Expr]] = {
 
 def gender(expr: pl.Expr) -> pl.Expr:
     """f, m or x, out of words in many languages or ISO/IEC 5218 codes; null where it is none of them."""
+    return text.expression(_gender, expr)
+
+
+def _gender(values: pl.Series) -> pl.Series:
     meant = {word: code for code, synonyms in words.GENDERS.items() for word in synonyms}
-    folded = text.squeezed(expr.cast(pl.String)).str.to_lowercase().str.replace(r"^(\d)\.0$", "${1}")
+    folded = text.squeeze(values).str.to_lowercase().str.replace(r"^(\d)\.0$", "${1}")
     return folded.replace_strict(meant, default=None, return_dtype=pl.String)
 
 
 def external_id(expr: pl.Expr) -> pl.Expr:
     """An identifier as text without placeholders and without rows of zeros; otherwise as the source writes it."""
-    found = text.tidy(expr)
-    return pl.when(~found.str.contains(r"^[0\W_]+$")).then(found)
+    return text.expression(_external_id, expr)
+
+
+def _external_id(values: pl.Series) -> pl.Series:
+    found = text.tidy_up(values)
+    return text.only(found, ~found.str.contains(r"^[0\W_]+$"))
 
 
 def standardise(
@@ -68,9 +76,9 @@ def standardise(
     """Canonical columns of a person, one row per row of `frame`: the schema's PERSON columns and `external_ids`.
 
     `kinds`: semantic kind by column of `frame`. `country`: ISO alpha-2 of phones and postcodes that do not say it
-    (a column of kind `country` says it better). `formats`: strftime format of birth dates by column. `schemes`: scheme
-    by column of kind `external_id` (its name by default). `latest`: no birth date may be later. Raises BadInput for
-    an unknown kind or column.
+    (a column of kind `country` says it better). `formats`: strftime format of birth dates by column. `schemes`:
+    scheme by column of kind `external_id` (its name by default). `latest`: no birth date may be later.
+    Raises BadInput for an unknown kind or column.
     """
     _check(frame, kinds)
     # The row's number keeps every step as high as the table, even where it has no column to clean.
@@ -121,10 +129,10 @@ def _combined(
 ) -> pl.DataFrame:
     fields = {kind: _first(columns) for kind, columns in by_kind.items() if kind != "external_id"}
     if len(by_kind.get("street", [])) > 1 or len(by_kind.get("address_line2", [])) > 1:
-        first, *further = by_kind.get("street") or [None]
-        if first:
-            fields["street"] = pl.col(first)
-        fields["address_line2"] = _joined([*further, *by_kind.get("address_line2", [])], ", ")
+        streets = by_kind.get("street", [])
+        if streets:
+            fields["street"] = pl.col(streets[0])
+        fields["address_line2"] = _joined([*streets[1:], *by_kind.get("address_line2", [])], ", ")
     if len(by_kind.get("given_name", [])) > 1:
         first, *further = by_kind["given_name"]
         fields["given_name"] = pl.col(first)
@@ -150,7 +158,7 @@ def _combined(
 
 
 def _external_ids(by_kind: dict[str, list[str]], schemes: Mapping[str, str | None]) -> pl.Expr:
-    """Identifiers of each row: columns of kind external_id, and emails and phones beyond the first; null if none."""
+    """Identifiers of each row: columns of kind external_id, emails and phones beyond the first; null if none."""
     pairs = [(schemes.get(c) or c, pl.col(c)) for c in by_kind.get("external_id", [])]
     for kind in _CONTACT_POINTS:
         columns = by_kind.get(kind, [])

@@ -1,12 +1,45 @@
-"""Text and names to one standard: what every other kind of value is built on."""
+"""Text and names to one standard: what every other kind of value is built on.
+
+A cleaner is a function from Series to Series, written step by step; `expression` makes a Polars expression of it
+that looks at every distinct value once.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import polars as pl
 
 from onefold_workers.cleaning.words import NOTHING, NOTHING_EXACT, PARTICLES, SUFFIXES, TITLES
 
+Cleaner = Callable[[pl.Series], pl.Series]
 _INVISIBLE = "[[\\p{Cc}\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\ufeff]--[\\s]]+"
+_FEW = 2_000
+_LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_TITLES = rf"(?i)^(?:(?:{'|'.join(TITLES)})(?:\. ?| ))+(\S.*)$"
+
+
+def expression(clean: Cleaner, expr: pl.Expr, dtype: type[pl.DataType] = pl.String) -> pl.Expr:
+    """A cleaner as an expression over text; each distinct value is cleaned once, whatever the number of rows."""
+
+    def on_distinct(values: pl.Series) -> pl.Series:
+        if values.len() <= _FEW:
+            return clean(values)
+        distinct = values.unique()
+        if distinct.len() > values.len() // 2:
+            return clean(values)
+        known = pl.DataFrame({"value": distinct, "clean": clean(distinct)})
+        rows = values.alias("value").to_frame()
+        return rows.join(known, on="value", how="left", nulls_equal=True, maintain_order="left").get_column("clean")
+
+    return expr.cast(pl.String).map_batches(on_distinct, return_dtype=dtype)
+
+
+def only(values: pl.Series, where: pl.Series) -> pl.Series:
+    """The values where the condition holds, null elsewhere."""
+    return values.zip_with(
+        where.fill_null(False), pl.Series([None], dtype=values.dtype).new_from_index(0, values.len())
+    )
 
 
 def as_text(expr: pl.Expr, dtype: pl.DataType | None = None) -> pl.Expr:
@@ -17,89 +50,104 @@ def as_text(expr: pl.Expr, dtype: pl.DataType | None = None) -> pl.Expr:
     if dtype is None or dtype == pl.String:
         return expr.cast(pl.String)
     if dtype.is_float():
-        text = expr.cast(pl.String).str.replace(r"\.0+$", "")
         whole = expr.cast(pl.Int64, strict=False)
         plain = (expr.abs() < 1e15) & (whole.cast(pl.Float64) == expr)
-        return pl.when(plain).then(whole.cast(pl.String)).when(expr.is_finite()).then(text)
+        return pl.when(plain).then(whole.cast(pl.String)).when(expr.is_finite()).then(expr.cast(pl.String))
     if dtype.is_decimal():
         return expr.cast(pl.String).str.replace(r"(\.\d*?)0+$", "${1}").str.replace(r"\.$", "")
-    if dtype == pl.Boolean:
-        return expr.cast(pl.String)
-    if dtype.is_nested():
-        return (
-            expr.struct.json_encode()
-            if dtype == pl.Struct
-            else expr.cast(pl.List(pl.String), strict=False).list.join(", ")
-        )
+    if isinstance(dtype, pl.Struct):
+        return expr.struct.json_encode()
+    if isinstance(dtype, pl.List):
+        return expr.cast(pl.List(pl.String), strict=False).list.join(", ")
     return expr.cast(pl.String, strict=False)
 
 
-def squeezed(expr: pl.Expr) -> pl.Expr:
+def squeeze(values: pl.Series) -> pl.Series:
     """Text in Unicode NFC without invisible characters, with single spaces and none at the ends."""
-    text = expr.str.replace_all(_INVISIBLE, "").str.normalize("NFC")
+    text = values.str.replace_all(_INVISIBLE, "").str.normalize("NFC")
     return text.str.replace_all(r"\s+", " ").str.strip_chars(" ")
 
 
-def tidy(expr: pl.Expr) -> pl.Expr:
-    """`squeezed`, with null where only a placeholder or punctuation stands (`n/a`, `-`, `unknown`, …)."""
-    text = squeezed(expr)
-    empty = ~text.str.contains(r"[\p{L}\p{N}]")
-    nothing = text.str.to_lowercase().is_in(NOTHING) | text.is_in(NOTHING_EXACT) | text.str.contains(r"^[xX]{3,}$")
-    return pl.when(empty | nothing).then(None).otherwise(text)
+def tidy_up(values: pl.Series) -> pl.Series:
+    """`squeeze`, with null where only a placeholder or punctuation stands (`n/a`, `-`, `unknown`, …)."""
+    text = squeeze(values)
+    says = text.str.contains(r"[\p{L}\p{N}]") & ~text.str.to_lowercase().is_in(NOTHING) & ~text.is_in(NOTHING_EXACT)
+    return only(text, says & ~text.str.contains(r"^[xX]{3,}$"))
 
 
-def _titled(text: pl.Expr) -> pl.Expr:
+def _one_case(text: pl.Series) -> pl.Series:
+    return (text == text.str.to_uppercase()) | (text == text.str.to_lowercase())
+
+
+def _titled(text: pl.Series) -> pl.Series:
     titled = text.str.to_titlecase().str.replace_all(r"(['’])S\b", "${1}s")
-    letters = "abcdefghijklmnopqrstuvwxyz"
-    titled = titled.str.replace_many([f"Mc{c}" for c in letters], [f"Mc{c.upper()}" for c in letters])
+    titled = titled.str.replace_many([f"Mc{c}" for c in _LETTERS], [f"Mc{c.upper()}" for c in _LETTERS])
     inside = [f" {p.capitalize()} " for p in PARTICLES]
     written = [f" {p} " for p in PARTICLES]
     # Twice, because neighbouring particles share the space between them.
-    return titled.str.replace_many(inside, written).str.replace_many(inside, written)
+    return titled.str.replace_many(inside, written).str.replace_many(inside, written).str.normalize("NFC")
 
 
-def recased(text: pl.Expr) -> pl.Expr:
-    """Names that are all in capitals or all in small letters, in title case; a mixed spelling is its owner's choice.
+def recase(text: pl.Series) -> pl.Series:
+    """Names all in capitals or all in small letters, in title case; a mixed spelling is its owner's choice.
 
     Recasing that would change again if it were repeated (a few rare letters) is left alone.
     """
-    plain = (text == text.str.to_uppercase()) | (text == text.str.to_lowercase())
     titled = _titled(text)
-    stable = titled.str.normalize("NFC") == titled
-    settled = pl.when((titled == titled.str.to_uppercase()) | (titled == titled.str.to_lowercase()))
-    return (
-        pl.when(plain & stable & settled.then(_titled(titled) == titled).otherwise(True))
-        .then(titled)
-        .otherwise(text)
-    )
+    settled = ~_one_case(titled) | (_titled(titled) == titled)
+    return titled.zip_with((_one_case(text) & settled).fill_null(False), text)
+
+
+def clean_name(values: pl.Series) -> pl.Series:
+    """A given, middle or family name for display; identity compares names folded, so case is never evidence."""
+    text = tidy_up(values).str.replace_all('["“”„«»*_]+', " ")
+    text = tidy_up(text.str.replace_all(r"^[ .,;:/-]+|[ ,;:/-]+$", ""))
+    return recase(only(text, text.str.contains(r"\p{L}")))
+
+
+def clean_full_name(values: pl.Series) -> pl.Series:
+    """A whole name, `Last, First` turned round, titles such as Dr. left out."""
+    text = tidy_up(values).str.replace(r"^([^,]+), ?([^,]{2,})$", "${2} ${1}")
+    return clean_name(text.str.replace(_TITLES, "${1}"))
+
+
+def clean_organisation(values: pl.Series) -> pl.Series:
+    """A company's name; capitals are kept (IBM), small letters alone become title case."""
+    text = tidy_up(values)
+    return recase(text).zip_with((text == text.str.to_lowercase()).fill_null(False), text)
+
+
+def squeezed(expr: pl.Expr) -> pl.Expr:
+    """`squeeze` as an expression."""
+    return expression(squeeze, expr)
+
+
+def tidy(expr: pl.Expr) -> pl.Expr:
+    """`tidy_up` as an expression."""
+    return expression(tidy_up, expr)
 
 
 def name(expr: pl.Expr) -> pl.Expr:
-    """A given, middle or family name for display; identity compares names folded, so case is never evidence."""
-    text = tidy(expr).str.replace_all('["“”„«»*_]+', " ").str.replace_all(r"^[ .,;:/-]+|[ ,;:/-]+$", "")
-    text = tidy(text)
-    return recased(pl.when(text.str.contains(r"\p{L}")).then(text))
+    """`clean_name` as an expression."""
+    return expression(clean_name, expr)
 
 
 def full_name(expr: pl.Expr) -> pl.Expr:
-    """A whole name, `Last, First` turned round, titles such as Dr. left out."""
-    text = tidy(expr).str.replace(r"^([^,]+), ?([^,]{2,})$", "${2} ${1}")
-    titles = rf"(?i)^(?:(?:{'|'.join(TITLES)})(?:\. ?| ))+(\S.*)$"
-    return name(text.str.replace(titles, "${1}"))
+    """`clean_full_name` as an expression."""
+    return expression(clean_full_name, expr)
+
+
+def organisation(expr: pl.Expr) -> pl.Expr:
+    """`clean_organisation` as an expression."""
+    return expression(clean_organisation, expr)
 
 
 def given_and_family(whole: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
     """Given and family name out of a cleaned whole name: the first word, and the last one with its particles.
 
-    Only a start for names written given name first; used where a source has no better columns.
+    Only a start, for names written given name first; used where a source has no better columns.
     """
     bare = whole.str.replace(rf"(?i)[, ]+(?:{'|'.join(SUFFIXES)})\.?$", "")
     given = bare.str.extract(r"^(\S+) \S", 1)
     family = bare.str.extract(rf"^\S+ (?:.* )??((?:(?i:{'|'.join(PARTICLES)}) )*\S+)$", 1)
     return given, family
-
-
-def organisation(expr: pl.Expr) -> pl.Expr:
-    """A company's name; capitals are kept (IBM), small letters alone become title case."""
-    text = tidy(expr)
-    return pl.when(text == text.str.to_lowercase()).then(recased(text)).otherwise(text)
