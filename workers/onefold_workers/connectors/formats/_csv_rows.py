@@ -47,7 +47,7 @@ class Row:
 
 
 def whole_rows(data: bytes, dialect: Dialect) -> tuple[int, bool] | None:
-    """How many bytes of `data` are whole rows, and whether line ends stand inside quotes.
+    """How many bytes of `data` are whole rows, and whether line ends may stand inside quotes.
 
     None where counting quotes cannot tell: a quote stands in the middle of a plain field, or ends are lone CRs.
     """
@@ -66,11 +66,10 @@ def whole_rows(data: bytes, dialect: Dialect) -> tuple[int, bool] | None:
         return None
     ends = np.flatnonzero(text == 10)
     outside = np.searchsorted(quotes, ends) % 2 == 0
+    spanning = b"\r" in data or not bool(outside.all())
     if len(quotes) % 2 == 0:
-        return len(data), not bool(outside.all())
-    ends, inside = ends[outside], ends[~outside]
-    whole = int(ends[-1]) + 1 if len(ends) else 0
-    return whole, bool(len(inside) and inside[0] < whole)
+        return len(data), spanning
+    return int(ends[outside][-1]) + 1 if outside.any() else 0, spanning
 
 
 def rows(data: bytes, dialect: Dialect, *, final: bool, limit: int) -> Iterator[Row | int]:

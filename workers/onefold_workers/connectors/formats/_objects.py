@@ -6,8 +6,10 @@ are both null. Polars reads a block at once; a block in which it refuses a line 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,34 +19,46 @@ import pyarrow as pa
 
 from onefold_storage.deliveries import BadRow, Batch
 
-_HALF_PAIR = re.compile(rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]")
+# In the text of nested values Polars 2.1 leaves backslashes, control characters and quotes in keys as they are.
+_MISWRITTEN = re.compile(rb'\\u00(?:[01]|5[cC])|\\[\\tbf]|\\.[^"\\]*(?:\\.[^"\\]*)*"\s*:')
 _ESCAPED_PAIR = re.compile(rb"\\u[dD][89a-fA-F]")
+_HALF_PAIR = re.compile(rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]")
 
 
 @dataclass
 class Objects:
     """Lines to batches; knows the keys seen so far, in the order they were first seen, and counts rows.
 
-    `name`: how errors name the file. `keys`: those the contract promises, to begin with.
+    `name`: how errors name the file. `keys`: those the contract promises, to begin with. `row`: the next row's
+    place in the file, from 0. `line`: the next line's, from 1.
     """
 
     name: str
     keys: dict[str, None] = field(default_factory=dict)
     row: int = 0
+    line: int = 1
 
-    def batch(self, data: bytes, first_line: int) -> Batch:
-        """The rows of whole lines; blank lines are none. `first_line`: the file's line that `data` starts with."""
-        if not (_ESCAPED_PAIR.search(data) and _HALF_PAIR.search(data)):
-            count = _count(data)
-            table = self._read(data, count) if count is not None else None
-            if table is not None:
-                ids = np.arange(self.row, self.row + table.num_rows, dtype=np.int64)
-                self.row += table.num_rows
-                return Batch(table, pa.array(ids))
-        return self._slowly(data, first_line)
+    def batch(self, data: bytes) -> Batch:
+        """The rows of whole lines; blank lines are none."""
+        lines = int(np.count_nonzero(np.frombuffer(data, np.uint8) == 10)) + (not data.endswith(b"\n"))
+        table = None if _has_half_pair(data) else self._read(_rewritten(data), lines)
+        if table is None:
+            batch = self._slowly(data)
+        else:
+            ids = np.arange(self.row, self.row + table.num_rows, dtype=np.int64)
+            self.row += table.num_rows
+            batch = Batch(table, pa.array(ids))
+        self.line += lines
+        return batch
 
-    def bad(self, rule: str, problem: str, raw: bytes, line: int) -> BadRow:
-        """The row that comes next is a bad one."""
+    def too_long(self, head: bytes, size: int, limit: int) -> Batch:
+        """A line that was too long to be kept, as a bad row."""
+        problem = f"expected a row of at most {limit} bytes, found {size}; only its start is kept"
+        batch = self.nothing([self._bad("too_long", problem, head, self.line)])
+        self.line += 1
+        return batch
+
+    def _bad(self, rule: str, problem: str, raw: bytes, line: int) -> BadRow:
         bad = BadRow(self.row, rule, f"{self.name}: row {self.row} (line {line}): {problem}", raw)
         self.row += 1
         return bad
@@ -54,21 +68,21 @@ class Objects:
         table = pa.table({key: pa.array([], pa.string()) for key in self.keys})
         return Batch(table, pa.array([], pa.int64()), tuple(bad))
 
-    def _slowly(self, data: bytes, first_line: int) -> Batch:
+    def _slowly(self, data: bytes) -> Batch:
         good: list[bytes] = []
         ids: list[int] = []
         bad: list[BadRow] = []
-        for line, raw in enumerate(data.split(b"\n"), first_line):
+        for line, raw in enumerate(data.split(b"\n"), self.line):
             text = raw.strip()
             if not text:
                 continue
             problem = _problem(text)
             if problem is None:
-                good.append(text)
+                good.append(_rewritten(text))
                 ids.append(self.row)
                 self.row += 1
             else:
-                bad.append(self.bad(*problem, raw, line))
+                bad.append(self._bad(*problem, raw, line))
         tables, refused = self._halves(good)
         if refused:
             gone = set(refused)
@@ -99,47 +113,78 @@ class Objects:
                 work += [(middle, stop), (start, middle)]
         return tables, refused
 
-    def _read(self, data: bytes, count: int) -> pa.Table | None:
-        """The table of `count` rows with every key that the lines have; None where Polars refuses a line."""
-        if not count:
-            return self.nothing().rows
-        try:
+    def _read(self, data: bytes, lines: int) -> pa.Table | None:
+        """The table of the lines with every key that they have; None where Polars refuses a line."""
+        frame = self._frame(data)
+        if frame is not None and not _complete(frame, data) and self._meet(data):
             frame = self._frame(data)
-            if not _complete(frame, data):
-                schema = pl.scan_ndjson(data, infer_schema_length=None).collect_schema()
-                if new := [key for key in schema if key not in self.keys]:
-                    self.keys.update(dict.fromkeys(new))
-                    frame = self._frame(data)
-        except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
-            return None
-        if frame.height != count:
+        if frame is None or (frame.height != lines and frame.height != _filled(data)):
             return None
         table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
         return table.cast(pa.schema([pa.field(key, pa.string()) for key in self.keys]))
 
-    def _frame(self, data: bytes) -> pl.DataFrame:
-        return pl.read_ndjson(data, schema=dict.fromkeys(self.keys, pl.String))
+    def _meet(self, data: bytes) -> bool:
+        """Take up the keys of the lines; whether any is new."""
+        before = len(self.keys)
+        for line in data.split(b"\n"):
+            with suppress(orjson.JSONDecodeError):
+                self.keys.update(dict.fromkeys(orjson.loads(line)))
+        return len(self.keys) > before
+
+    def _frame(self, data: bytes) -> pl.DataFrame | None:
+        try:
+            return pl.read_ndjson(data, schema=dict.fromkeys(self.keys, pl.String))
+        except (pl.exceptions.ComputeError, pl.exceptions.PanicException):
+            return None
 
 
-def _count(data: bytes) -> int | None:
-    """Lines that are not blank; None where that is not plain to see."""
-    if b"\n\n" in data or b"\r\n\r" in data or data[:1] in {b"\n", b"\r"}:
-        return None
-    ends = int(np.count_nonzero(np.frombuffer(data, np.uint8) == 10))
-    return ends + (not data.endswith(b"\n"))
+def _filled(data: bytes) -> int:
+    """Lines that are not blank."""
+    return sum(1 for line in data.split(b"\n") if line.strip())
+
+
+def _has_half_pair(data: bytes) -> bool:
+    """Whether half of a surrogate pair is escaped somewhere: no character, which Polars would make a NUL."""
+    return bool(b"\\" in data and _ESCAPED_PAIR.search(data) and _HALF_PAIR.search(data))
+
+
+def _rewritten(data: bytes) -> bytes:
+    """The lines, of which those whose nested values Polars would write wrong hold them as strings."""
+    if b"\\" not in data or not _MISWRITTEN.search(data):
+        return data
+    return b"\n".join(_unnested(n) if _MISWRITTEN.search(n) else n for n in data.split(b"\n"))
+
+
+def _unnested(text: bytes) -> bytes:
+    """The line with each nested value as a string that holds its JSON text, in the style of Polars."""
+    if b"[" not in text and text.count(b"{") < 2:
+        return text
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError):  # Polars refuses such a line too
+        return text
+    if not isinstance(row, dict) or not any(isinstance(v, dict | list) for v in row.values()):
+        return text
+    flat = {k: json.dumps(v, ensure_ascii=False) if isinstance(v, dict | list) else v for k, v in row.items()}
+    return json.dumps(flat, ensure_ascii=False).encode()
 
 
 def _complete(frame: pl.DataFrame, data: bytes) -> bool:
-    """Whether no line has a key that the frame has not, told by counting `":`; False where that cannot tell."""
+    """Whether no line has a key that the frame has not (but for nulls), told by counting `":`; False in doubt."""
     pairs = data.count(b'":')
+    if not frame.width:
+        return pairs == 0
     values = frame.height * frame.width - sum(frame.null_count().row(0))
     if pairs == values:
         return True
     values += data.count(b'":null') + data.count(b'": null')
-    if pairs != values:
-        inside = frame.select(pl.all().str.count_matches('":', literal=True).sum()).row(0)
-        values += sum(inside)
+    if pairs != values:  # pairs inside of nested values, of which the nulls were counted already
+        values += _found(frame, '":') - _found(frame, '":null') - _found(frame, '": null')
     return bool(pairs == values)
+
+
+def _found(frame: pl.DataFrame, text: str) -> int:
+    return int(sum(frame.select(pl.all().str.count_matches(text, literal=True).sum()).row(0)))
 
 
 def _problem(text: bytes) -> tuple[str, str] | None:

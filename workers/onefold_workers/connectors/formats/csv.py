@@ -63,7 +63,7 @@ def found(file: InputFile, options: FileOptions) -> dict[str, object]:
     head = chunk[: max(_SNIFFED, chunk.find(b"\n") + 1)]
     result: dict[str, object] = {}
     encoding = options.encoding
-    if encoding is None and not _is_text(b"".join(utf8(iter((chunk,)), None))[:-4]):
+    if encoding is None and _is_single_byte(b"".join(utf8(iter((chunk,)), None))):
         encoding = "cp1252"
         result["encoding"] = encoding
     delimiter = sniff(b"".join(utf8(iter((head,)), encoding)), file, options)
@@ -228,6 +228,13 @@ class _Parser:
             )
         except pa.ArrowInvalid:
             return None
+
+
+def _is_single_byte(data: bytes) -> bool:
+    """Whether text looks like a single-byte encoding: more bytes that are no UTF-8 than characters beyond ASCII."""
+    text = data.decode("utf-8", "replace")
+    wrong = text.count("\ufffd")
+    return wrong > 1 and wrong > len(text) - len(text.encode("ascii", "ignore")) - wrong
 
 
 def _is_text(data: bytes) -> bool:

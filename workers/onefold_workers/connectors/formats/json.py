@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import deque
 from collections.abc import Iterator
 from itertools import islice
 
@@ -44,7 +45,7 @@ def read(file: InputFile, options: FileOptions, expected: tuple[str, ...]) -> It
         elements = _elements(text, _array(text, file, options))
         while lines := list(islice(elements, _ROWS)):
             data = "\n".join(e.translate(_ONE_LINE) for e in lines)
-            yield objects.batch(data.encode("utf-8", "surrogateescape"), objects.row + 1)
+            yield objects.batch(data.encode("utf-8", "surrogateescape"))
     except json.JSONDecodeError as error:
         raise file.bad(f"is not JSON: {error.msg} (line {error.lineno}, column {error.colno})") from error
     except RecursionError as error:
@@ -117,7 +118,7 @@ def _arrays(text: str, at: int) -> Iterator[tuple[str, int]]:
         at = _skip(text, _past(":", text, at))
         if text[at : at + 1] == "[":
             yield key, at
-            *_, (_, at) = _spans(text, at)
+            ((_, at),) = deque(_spans(text, at), maxlen=1)
         else:
             at = _DECODER.raw_decode(text, at)[1]
         at = _skip(text, at)

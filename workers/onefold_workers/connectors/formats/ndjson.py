@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from onefold_storage.deliveries import Batch
-from onefold_workers.connectors.formats._csv_rows import line_count
 from onefold_workers.connectors.formats._format import FileOptions, Format
 from onefold_workers.connectors.formats._input import InputFile
 from onefold_workers.connectors.formats._objects import Objects
@@ -22,19 +21,13 @@ def read(file: InputFile, options: FileOptions, expected: tuple[str, ...]) -> It
         BadInput: empty file.
     """
     objects = Objects(file.name, dict.fromkeys(expected))
-    line = 1
     empty = True
     for stretch in stretches(utf8(file.chunks(), options.encoding), options.max_row_bytes, carriage=False):
         empty = False
         if stretch.too_long:
-            problem = f"expected a row of at most {options.max_row_bytes} bytes, found {stretch.too_long}"
-            yield objects.nothing(
-                [objects.bad("too_long", f"{problem}; only its start is kept", stretch.data, line)]
-            )
-            line += 1
-            continue
-        yield objects.batch(stretch.data, line)
-        line += line_count(stretch.data)
+            yield objects.too_long(stretch.data, stretch.too_long, options.max_row_bytes)
+        else:
+            yield objects.batch(stretch.data)
     if empty:
         raise file.bad("the file is empty; expected one JSON object a line")
 
