@@ -259,47 +259,42 @@ def _interactions(text: pl.Series, size: int, each: int, random: np.random.Gener
 def facts() -> dict[str, Any]:
     """Facts as the publish flow gives them."""
     models = {
-        "churn": ("AUC", 0.876, 0.825, "recency"),
-        "value": ("MAE", 170.6, 176.5, "past spend"),
-        "next_best_offer": ("recall@10", 0.58, 0.52, "popularity"),
+        "churn": ("auc", 0.876, 0.825, [0.861, 0.889]),
+        "value": ("mae", 170.6, 176.5, [161.2, 180.3]),
+        "next_best_offer": ("recall@10", 0.58, 0.52, [0.566, 0.594]),
     }
+    sources = (
+        ("pos_transactions", "Point-of-sale transactions of one year", False, "contract", 1_469_307, 0, 2.0, 24.0),
+        ("crm_contacts", "Contacts of the CRM", True, "legitimate_interest", 2_184, 17, 5.0, 1.0),
+    )
     return {
-        "built_at": NOW.isoformat(),
         "as_of": NOW.isoformat(),
         "sources": [
             {
-                "source": "pos_transactions",
-                "description": "Point-of-sale transactions of one year",
-                "rows": 1_469_307,
-                "failed": 0,
-                "freshness_seconds": 86_400,
-                "last_landed_at": (NOW - timedelta(hours=2)).isoformat(),
-                "lawful_basis": "contract",
-                "generated": False,
-            },
-            {
-                "source": "crm_contacts",
-                "description": "Contacts of the CRM",
-                "rows": 2_184,
-                "failed": 17,
-                "freshness_seconds": 3_600,
-                "last_landed_at": (NOW - timedelta(hours=5)).isoformat(),
-                "lawful_basis": "legitimate_interest",
-                "generated": True,
-            },
+                "source": name,
+                "description": description,
+                "generated": generated,
+                "lawful_basis": basis,
+                "rows": rows,
+                "failed_events": failed,
+                "last_landed_at": (NOW - timedelta(hours=age)).isoformat(),
+                "freshness_objective_s": objective * 3600,
+                "age_s": age * 3600,
+                "fresh": age <= objective,
+            }
+            for name, description, generated, basis, rows, failed, age, objective in sources
         ],
         "models": [
             {
-                "model": name,
+                "name": name,
                 "version": "3",
                 "metric": metric,
                 "value": value,
                 "baseline": baseline,
-                "baseline_name": against,
+                "interval": interval,
                 "beats_baseline": True,
-                "interval": [value * 0.98, value * 1.02],
             }
-            for name, (metric, value, baseline, against) in models.items()
+            for name, (metric, value, baseline, interval) in models.items()
         ],
         "tables": [
             {"name": "bronze/pos_transactions", "rows": 1_469_307, "version": 4},

@@ -1,0 +1,63 @@
+"""Answers: JSON made by orjson, problems in one shape."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import orjson
+from fastapi.responses import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Answer(Response):
+    """A JSON answer; what it holds is described by the route's `response_model` and held to it by tests."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        """JSON as bytes."""
+        return orjson.dumps(content)
+
+
+class Problem(BaseModel):
+    """What went wrong."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    code: str = Field(description="short name of the problem", examples=["bad_input"])
+    message: str = Field(description="what was expected and what to do; never the value that was sent")
+    field: str | None = Field(default=None, description="the field at fault", examples=["channel"])
+
+
+class ProblemAnswer(BaseModel):
+    """The one shape of every error."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    error: Problem
+
+
+def problem(status: int, code: str, message: str, field: str | None = None) -> Answer:
+    """An error as an answer."""
+    error: dict[str, str] = {"code": code, "message": message}
+    if field is not None:
+        error["field"] = field
+    headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
+    if status == 503:
+        headers = {"Retry-After": "5"}
+    return Answer({"error": error}, status_code=status, headers=headers)
+
+
+def _said(description: str) -> dict[str, Any]:
+    return {"model": ProblemAnswer, "description": description}
+
+
+PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
+    401: _said("No valid API key"),
+    403: _said("The key lacks the scope"),
+    422: _said("A parameter or field is not valid; `field` names it"),
+    503: _said("Nothing is published yet, or storage does not answer"),
+}
+"""Errors that every route can give."""
+
+NOT_FOUND: Final[dict[int | str, dict[str, Any]]] = {404: _said("There is no such thing")}

@@ -1,0 +1,64 @@
+"""GET /metrics: figures for Prometheus, by route and publication; no label holds an identifier."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from onefold.api.answers import PROBLEMS
+from onefold.api.auth import needs
+from onefold.api.context import Shared
+
+router = APIRouter(tags=["operation"])
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+
+
+class Metrics:
+    """The figures of one app."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        labels = ("method", "route")
+        self._requests = Counter(
+            "onefold_requests", "Requests by route and status", (*labels, "status"), registry=self.registry
+        )
+        self._seconds = Histogram(
+            "onefold_request_seconds", "Time to answer", labels, buckets=_SECONDS, registry=self.registry
+        )
+        self.customers = Gauge("onefold_publication_customers", "Customers published", registry=self.registry)
+        self.built = Gauge(
+            "onefold_publication_built_timestamp_seconds",
+            "When it was built, platform time",
+            registry=self.registry,
+        )
+        self.problem = Gauge(
+            "onefold_publication_problem", "1 where the newest publication cannot be served", registry=self.registry
+        )
+        self.objections = Gauge("onefold_live_wishes", "Wishes recorded so far", registry=self.registry)
+
+    def observe(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one request."""
+        known = method if method in ("GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE") else "OTHER"
+        self._requests.labels(known, route, str(status)).inc()
+        self._seconds.labels(known, route).observe(seconds)
+
+
+@router.get(
+    "/metrics",
+    summary="Metrics",
+    response_class=Response,
+    responses=PROBLEMS | {200: {"content": {"text/plain": {}}, "description": "Prometheus' text format"}},
+    dependencies=[needs("read:metrics")],
+)
+def metrics(request: Request, shared: Shared) -> Response:
+    """Requests, latencies and the publication that is served, in Prometheus' text format."""
+    kept: Metrics = request.app.state.metrics
+    kept.problem.set(shared.serving.problem is not None)
+    kept.objections.set(shared.ledger.wishes.revision())
+    if shared.serving.version is not None:
+        snapshot = shared.serving.view().snapshot
+        kept.customers.set(snapshot.counts["customers"])
+        kept.built.set(snapshot.publication.built_at.timestamp())
+    return Response(generate_latest(kept.registry), media_type=CONTENT_TYPE_LATEST)

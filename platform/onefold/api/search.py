@@ -1,0 +1,113 @@
+"""POST /v1/customers/search: find customers by an identifier or a name, which travel in the body."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from onefold.api.answers import PROBLEMS, Answer
+from onefold.api.auth import needs
+from onefold.api.context import Context, Published, Shared
+from onefold.api.errors import FieldError
+from onefold.api.shapes import SearchAnswer
+from onefold.serving import View
+
+router = APIRouter(tags=["customers"])
+
+_BY = ("email", "phone", "external_id", "name")
+
+
+class ExternalIdQuery(BaseModel):
+    """An identifier from a source."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    scheme: str = Field(pattern=r"^[a-z][a-z0-9_]{0,62}$", examples=["loyalty_card"])
+    value: str = Field(min_length=1, max_length=200, examples=["208"])
+
+
+class SearchQuery(BaseModel):
+    """What to look for: exactly one of email, phone, external_id and name."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    email: str | None = Field(default=None, min_length=3, max_length=320)
+    phone: str | None = Field(default=None, min_length=3, max_length=40)
+    external_id: ExternalIdQuery | None = None
+    name: str | None = Field(default=None, min_length=2, max_length=200)
+    limit: int = Field(default=20, ge=1, le=50, description="customers at most")
+
+    @model_validator(mode="after")
+    def _one(self) -> SearchQuery:
+        if sum(getattr(self, n) is not None for n in _BY) != 1:
+            raise FieldError("body", f"expected exactly one of {', '.join(_BY)}")
+        return self
+
+
+_EXAMPLES: dict[str, Any] = {
+    "email": {"value": {"email": "Maria.Lopez@Example.org"}},
+    "phone": {"value": {"phone": "+1 937 555 0142"}},
+    "external ID": {"value": {"external_id": {"scheme": "loyalty_card", "value": "208"}}},
+    "name": {"value": {"name": "maria lo", "limit": 10}},
+}
+
+
+def standard(kind: str, written: str, country: str | None) -> str | None:
+    """An identifier in the standard form that the lake keeps it in; None where it is none of its kind."""
+    from onefold_workers import cleaning
+
+    found = cleaning.value(kind, written, country)
+    return None if found is None else str(found)
+
+
+def find(view: View, shared: Context, query: SearchQuery) -> dict[str, Any]:
+    """The customers that a query finds.
+
+    Raises:
+        FieldError: what should be an email or a phone number is none.
+    """
+    if query.name is not None:
+        found = view.snapshot.named(query.name, query.limit + 1)
+    elif query.external_id is not None:
+        value = standard("external_id", query.external_id.value, None)
+        found = view.snapshot.holders(query.external_id.scheme, value) if value else []
+    else:
+        kind = "email" if query.email is not None else "phone"
+        value = standard(kind, query.email or query.phone or "", shared.settings.api_country)
+        if value is None:
+            raise FieldError(kind, f"expected {'an email address' if kind == 'email' else 'a phone number'}")
+        found = view.snapshot.holders(kind, value)
+    rows = [_short(view.snapshot.body(customer)) for customer in found[: query.limit]]
+    return {"customers": rows, "more": len(found) > query.limit}
+
+
+def _short(body: dict[str, Any]) -> dict[str, Any]:
+    profile = body["profile"]
+    parts = [profile[n] for n in ("given_name", "middle_name", "family_name") if profile[n]]
+    return {
+        "golden_id": body["golden_id"],
+        "name": " ".join(parts) or profile["full_name"],
+        "organisation": profile["organisation"],
+        "city": profile["city"],
+        "last_seen": body["last_seen"],
+    }
+
+
+@router.post(
+    "/v1/customers/search",
+    summary="Find customers",
+    response_model=SearchAnswer,
+    responses=PROBLEMS,
+    dependencies=[needs("search")],
+)
+def search(
+    query: Annotated[SearchQuery, Body(openapi_examples=_EXAMPLES)], view: Published, shared: Shared
+) -> Answer:
+    """Emails, phones and external IDs are brought to their standard form and found exactly.
+
+    Names are found by their words or the beginnings of words, without regard to case and accents, those seen last
+    first.
+    """
+    return Answer(find(view, shared, query))

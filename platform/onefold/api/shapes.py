@@ -1,0 +1,217 @@
+"""What the API answers with, described once: the OpenAPI pages show it, tests hold the answers to it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Shape(BaseModel):
+    """Base: what is not described here is not answered."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Reason(Shape):
+    """One feature that moved a score, largest effect first."""
+
+    feature: str | None
+    value: str | None
+    effect: float | None = Field(description="its share in the score, in the model's own terms")
+    text: str | None = Field(description="the same for people", examples=["40 days since the last purchase"])
+
+
+class Score(Shape):
+    """A model's score of one customer."""
+
+    model: str = Field(examples=["churn"])
+    model_version: str
+    score: float
+    rank: int = Field(description="1 is the best of all customers the model scored")
+    as_of: datetime = Field(description="the cut-off that its features were computed at")
+    run_id: str | None = Field(description="the flow run that computed it")
+    reasons: list[Reason] | None
+
+
+class Offer(Shape):
+    """A next best offer."""
+
+    rank: int
+    offer: str = Field(description="item category", examples=["COFFEE"])
+    score: float
+    model: str
+    model_version: str
+    as_of: datetime
+    reasons: list[Reason] | None
+
+
+class Consent(Shape):
+    """What the customer allowed or forbade, as the sources told it; what holds now is under `may_contact`."""
+
+    data_use: str
+    channel: str
+    state: Literal["GRANTED", "DENIED", "REVOKED"]
+    lawful_basis: str | None
+    subject_kind: str = Field(description="record, email, phone, or an external ID's scheme")
+    source: str
+    effective_at: datetime
+
+
+class MayContact(Shape):
+    """Whether the customer may be contacted for a data use through a channel, now."""
+
+    data_use: str = Field(examples=["marketing"])
+    channel: str = Field(examples=["email"])
+    allowed: bool
+    lawful_basis: str | None
+    reason: str = Field(description="why, or why not", examples=["granted", "denied", "no_contact_point"])
+    live: bool = Field(default=False, description="a wish expressed since the publication decides")
+
+
+class ExternalId(Shape):
+    """An identifier from a source."""
+
+    scheme: str = Field(examples=["loyalty_card"])
+    value: str
+
+
+class InteractionCounts(Shape):
+    """How many interactions there are, and how many of them (the newest) can be listed."""
+
+    total: int
+    kept: int
+
+
+class Customer(Shape):
+    """One golden record with everything known."""
+
+    golden_id: str
+    merged_from: str | None = Field(description="the golden ID asked for, where it was merged into this one")
+    publication: str = Field(description="version of the publication that answers")
+    profile: dict[str, Any] = Field(description="the person's attributes: given_name, family_name, email, city, …")
+    emails: list[str] | None
+    phones: list[str] | None
+    external_ids: list[ExternalId] | None
+    records: int = Field(description="contact records behind it")
+    sources: list[str] | None
+    first_seen: datetime | None
+    last_seen: datetime | None
+    attributes: dict[str, Any]
+    provenance: dict[str, Any] = Field(description="the record key that each field came from")
+    traits: dict[str, float | str | None]
+    segments: list[str]
+    scores: list[Score]
+    offers: list[Offer]
+    consents: list[Consent]
+    may_contact: list[MayContact]
+    interactions: InteractionCounts
+
+
+class Found(Shape):
+    """A customer that a search found."""
+
+    golden_id: str
+    name: str | None
+    organisation: str | None
+    city: str | None
+    last_seen: datetime | None
+
+
+class SearchAnswer(Shape):
+    """Customers found; identifiers find exactly, names by their beginning."""
+
+    customers: list[Found]
+    more: bool = Field(description="there are others: narrow the search")
+
+
+class Item(Shape):
+    """A product, service, device or campaign."""
+
+    key: str
+    name: str | None
+    category: str | None
+    brand: str | None
+
+
+class Interaction(Shape):
+    """Something that happened between the customer and the business."""
+
+    at: datetime
+    kind: str = Field(examples=["purchase"])
+    channel: str | None
+    item: Item | None
+    quantity: float | None
+    amount: str | None = Field(description="decimal, in `currency`", examples=["4.49"])
+    currency: str | None
+    source: str
+
+
+class Interactions(Shape):
+    """A page of interactions, newest first."""
+
+    golden_id: str
+    total: int
+    interactions: list[Interaction]
+    next_cursor: str | None
+
+
+class Ranked(Shape):
+    """One customer of a ranked list: why, and with what offer."""
+
+    rank: int = Field(description="among all customers the model scored")
+    golden_id: str
+    score: float
+    as_of: datetime
+    lawful_basis: str | None = Field(description="on which contact for this data use relies")
+    reasons: list[Reason] | None
+    offers: list[Offer]
+
+
+class RankedAnswer(Shape):
+    """Who comes first among those who may be contacted, and how many may not, by reason."""
+
+    model: str
+    model_version: str
+    data_use: str
+    channel: str
+    publication: str
+    customers: list[Ranked]
+    allowed: int = Field(description="customers that match and may be contacted")
+    suppressed: dict[str, int] = Field(
+        description="customers that match and may not, by reason", examples=[{"denied": 12, "no_consent": 840}]
+    )
+    next_cursor: str | None
+
+
+class Wishes(Shape):
+    """What was recorded."""
+
+    recorded: int = Field(description="contact points the wish was recorded for")
+    at: datetime
+    effective: Literal["now", "next_publication"] = Field(
+        description="objections hold from the next request on; a grant allows from the next publication on"
+    )
+
+
+class Segment(Shape):
+    """A segment and how many customers are in it."""
+
+    segment: str
+    customers: int
+
+
+class Segments(Shape):
+    """All segments."""
+
+    publication: str
+    segments: list[Segment]
+
+
+class Health(Shape):
+    """Whether this replica can answer."""
+
+    status: Literal["ok", "unavailable"]
+    publication: str | None
+    ledger: bool

@@ -1,0 +1,88 @@
+"""GET /v1/sources: what each source brought, how fresh it is, and what failed."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from onefold.api.answers import PROBLEMS, Answer
+from onefold.api.auth import needs
+from onefold.api.context import Context, Published, Shared
+from onefold.serving import View
+
+router = APIRouter(tags=["sources"])
+
+
+class Source(BaseModel):
+    """One source; further facts may stand beside these."""
+
+    model_config = ConfigDict(extra="allow")
+
+    source: str = Field(examples=["pos_transactions"])
+    description: str | None = None
+    generated: bool = Field(default=False, description="its data is made up, for demonstration")
+    lawful_basis: str | None = None
+    rows: int | None = Field(default=None, description="in its bronze table at the publication")
+    failed_events: int | None = Field(default=None, description="rows kept aside because they broke the contract")
+    last_landed_at: datetime | None = None
+    freshness_objective_s: float | None = Field(
+        default=None, description="how old the last package may be, in seconds"
+    )
+    age_s: float | None = Field(default=None, description="how old it is")
+    fresh: bool
+    packages: int = Field(description="load packages committed so far")
+    held: int = Field(description="load packages held back: their contract was broken as a whole")
+    sent: int
+    landed: int
+    failed: int
+    repeated: int
+    suppressed: int
+
+
+class Sources(BaseModel):
+    """All sources."""
+
+    publication: str
+    sources: list[Source]
+
+
+_COUNTS = ("packages", "held", "sent", "landed", "failed", "repeated", "suppressed")
+
+
+def described(view: View, shared: Context) -> list[dict[str, Any]]:
+    """Sources as they were published, with packages and age as they are now."""
+    totals = shared.ledger.packages.totals()
+    now = shared.clock.now()
+    found = []
+    for facts in view.snapshot.facts.get("sources", []):
+        live = totals.get(facts["source"])
+        last = live.last_committed_at if live else None
+        age = (now - last).total_seconds() if last else facts.get("age_s")
+        objective = facts.get("freshness_objective_s")
+        found.append(
+            {
+                **facts,
+                "last_landed_at": last.isoformat() if last else facts.get("last_landed_at"),
+                "age_s": age,
+                "fresh": age is not None and (objective is None or age <= objective),
+                **{n: getattr(live, n) if live else 0 for n in _COUNTS},
+            }
+        )
+    return found
+
+
+@router.get(
+    "/v1/sources",
+    summary="Sources",
+    response_model=Sources,
+    responses=PROBLEMS,
+    dependencies=[needs("read:sources")],
+)
+def sources(view: Published, shared: Shared) -> Answer:
+    """Each source's freshness against its objective, its rows, and its load packages: sent = landed + failed +
+    repeated + suppressed.
+    """
+    return Answer({"publication": view.snapshot.version, "sources": described(view, shared)})

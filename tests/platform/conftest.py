@@ -1,0 +1,99 @@
+"""An installation with a publication, and the API over it."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from onefold.api.app import create_app
+from onefold.settings import PlatformSettings
+from onefold_storage.clock import FixedClock
+from onefold_storage.keyed_hash import KeyedHash
+from onefold_storage.ledger import Ledger
+from onefold_storage.objects import Objects
+from onefold_storage.publications import SERVING_FILE, Publication, Publications
+from onefold_storage.settings import StorageSettings
+from onefold_workers.publication import GoldFrames, build
+
+NOW = datetime(2018, 1, 1, tzinfo=UTC)
+
+
+def _made_up() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("gold_frames", Path(__file__).parents[1] / "gold_frames.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def made_up() -> ModuleType:
+    """The module of made-up gold frames."""
+    return _made_up()
+
+
+@dataclass
+class Home:
+    """An installation in a folder of its own."""
+
+    storage: StorageSettings
+    ledger: Ledger
+    hashed: KeyedHash
+    publications: Publications
+
+    def publish(self, gold: GoldFrames, facts: dict[str, Any]) -> Publication:
+        """Build and publish."""
+        path = self.storage.root / "draft.sqlite"
+        build(path, gold, facts, hashed=self.hashed)
+        return self.publications.publish({SERVING_FILE: path}, NOW, facts)
+
+    def token(self, *scopes: str) -> str:
+        """A key with these scopes."""
+        return self.ledger.keys.create("test", scopes)[1]
+
+    def app(self, **settings: Any) -> Any:
+        """The API over it."""
+        return create_app(self.storage, PlatformSettings(**{"api_poll_seconds": 0.05, **settings}))
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    """An empty installation."""
+    storage = StorageSettings(home=tmp_path / "home", now=NOW)
+    with Ledger.open(storage.ledger, FixedClock(NOW)) as ledger:
+        hashed = KeyedHash.at(storage.root / "secret")
+        yield Home(storage, ledger, hashed, Publications(Objects(storage.lake)))
+
+
+@pytest.fixture
+def published(home: Home, made_up: ModuleType) -> Home:
+    """An installation that has published 200 customers."""
+    home.publish(made_up.gold_frames(), made_up.facts())
+    return home
+
+
+@pytest.fixture
+def client(published: Home) -> Iterator[TestClient]:
+    """The API over it, without a key."""
+    with TestClient(published.app(), raise_server_exceptions=False) as opened:
+        yield opened
+
+
+@pytest.fixture
+def ask(published: Home, client: TestClient) -> Callable[..., Any]:
+    """`ask("GET", path, …)` with a key that may do everything but administer."""
+    scopes = ("read:customers", "read:scores", "read:sources", "read:metrics", "search", "write:consents")
+    token = published.token(*scopes)
+
+    def asked(method: str, path: str, **more: Any) -> Any:
+        return client.request(method, path, headers={"X-API-Key": token}, **more)
+
+    return asked
