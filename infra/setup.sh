@@ -78,4 +78,7 @@ say "installing $lock into .venv"
 touch .venv/.setup-new
 "$uv" pip install --quiet --python .venv/bin/python --require-hashes -r "$lock"
 "$uv" pip install --quiet --python .venv/bin/python --no-deps --build-constraints "$build" --editable .
+# Bytecode only: must not write into a home, nor tell anybody that Prefect is used here for the first time.
+env -u PYTHONDONTWRITEBYTECODE DO_NOT_TRACK=1 PREFECT_HOME="$PWD/.venv/share/prefect" .venv/bin/python infra/bytecode.py ||
+  say "some packages do not import; what follows will say more"
 mv .venv/.setup-new ".venv/.setup-$kind"
