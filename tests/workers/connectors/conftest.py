@@ -43,16 +43,16 @@ def _contract(
     location: str,
     connector: str = "files",
     columns: tuple[str, ...] = ("a", "b"),
-    key: tuple[str, ...] = (),
+    primary: tuple[str, ...] = (),
     **options: Any,
 ) -> Contract:
-    return _parsed(json.dumps([location, connector, columns, key, options]))
+    return _parsed(json.dumps([location, connector, columns, primary, options]))
 
 
 @lru_cache
 def _parsed(asked: str) -> Contract:
-    location, connector, columns, key, options = json.loads(asked)
-    properties = [{"name": c, "logicalType": "string", "primaryKey": c in key} for c in columns]
+    location, connector, columns, primary, options = json.loads(asked)
+    properties = [{"name": c, "logicalType": "string", "primaryKey": c in primary} for c in columns]
     rules = {"connector": connector, "location": location, "options": options}
     document = {
         "apiVersion": "v3.1.0",
@@ -88,7 +88,7 @@ def read_delivery(delivery: Delivery) -> Read:
 
 @pytest.fixture
 def contract() -> Callable[..., Contract]:
-    """`contract(location, connector, columns, key, **options)`."""
+    """`contract(location, connector, columns, primary, **options)`."""
     return _contract
 
 

@@ -144,7 +144,7 @@ def arrow_column(values: Sequence[Any], expected: pa.DataType | None) -> pa.Arra
             array = pa.array(values, kind)
         except (pa.ArrowException, OverflowError, TypeError):
             continue
-        if pa.types.is_nested(array.type):
+        if pa.types.is_nested(array.type) or isinstance(array.type, pa.BaseExtensionType):
             break
         if pa.types.is_timestamp(array.type) and array.type.tz:
             return array.cast(pa.timestamp("us", "UTC"))
@@ -202,7 +202,7 @@ def _shown(url: sa.URL) -> str:
     """The URL without user, password and query; of an SQLite file only its name."""
     if url.get_backend_name() == "sqlite":
         return Path(url.database or ":memory:").name
-    return url.set(username=None, password=None, query={}).render_as_string()
+    return str(sa.URL.create(url.drivername, host=url.host, port=url.port, database=url.database))
 
 
 def _reason(error: DBAPIError) -> str:

@@ -61,7 +61,7 @@ def deliveries(contract: Contract, base: Path, options: SqlOptions) -> Iterator[
         spool = _Spool(database.origin(options.table))
         for rows in database.fetch(statement, options.rows):
             digest.update(repr(rows)[1:-1].encode("utf-8", "surrogateescape"))
-            digest.update(b",")
+            digest.update(b", ")
             spool.write(names or database.columns, types, rows)
         digest.update(repr(database.columns).encode())
         if spool.row == 0:
