@@ -8,6 +8,9 @@ done for all components together in a few rounds over arrays.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_array
@@ -16,14 +19,16 @@ from scipy.sparse.csgraph import connected_components
 from onefold_workers.identity.people import Rows
 from onefold_workers.identity.weights import Bits
 
+Flags = npt.NDArray[np.bool_]
 UNSEEN = -10.0
 """Weight of a pair inside a component that was never compared: it met under no rule."""
 LIMITS = (-12.0, 24.0)
 """Weights are held within these before they are averaged, so that no single pair decides alone."""
+LEAST_VOICE = 0.02
+LEAST_CONFLICT = 4
+"""Pairs of different birth dates between two clusters that make a conflict: two records against two."""
 APART = -1e7
 """Weight of a pair that a person decided is not one."""
-SILENT = np.nan
-"""Weight of a pair with no field in common (a card number here, an email there): it counts neither way."""
 
 
 def components(size: int, left: Rows, right: Rows) -> Rows:
@@ -52,28 +57,51 @@ def inner_pairs(component: Rows, limit: int, budget: int) -> tuple[Rows, Rows]:
     return np.minimum(a, b), np.maximum(a, b)
 
 
-def average_linkage(
-    start: Rows, left: Rows, right: Rows, weight: Bits, threshold: float, sizes: Bits | None = None
-) -> Rows:
-    """Cluster of each node, numbered by its first node.
+@dataclass(frozen=True)
+class Links:
+    """Weighed pairs of nodes, each once.
 
-    `start`: clusters to begin with (must-links joined), as a node number each; `left`, `right`, `weight`: pairs
-    of nodes, each once; pairs not given count as `UNSEEN`, those given as `SILENT` not at all.
+    `voice`: from 0 to 1, how much a pair has to say: nothing, where the two have no field in common.
+    `agree`, `differ`: whether the pair's birth dates do (neither, if unknown).
+    """
+
+    left: Rows
+    right: Rows
+    weight: Bits
+    voice: Bits
+    agree: Flags
+    differ: Flags
+
+    def at(self, kept: npt.NDArray[Any]) -> Links:
+        """Some of them."""
+        return Links(*(column[kept] for column in vars(self).values()))
+
+    def and_also(self, other: Links) -> Links:
+        """These and others."""
+        mine, theirs = vars(self).values(), vars(other).values()
+        return Links(*(np.concatenate(two) for two in zip(mine, theirs, strict=True)))
+
+
+def average_linkage(start: Rows, links: Links, threshold: float) -> Rows:
+    """Cluster of each node, named by its first node.
+
+    `start`: clusters to begin with (must-links joined), named by a node. Pairs without a link count as `UNSEEN`,
+    those with little to say count less.
+    Two clusters stay apart, whatever their mean, where each has records that agree on a birth date and no date of
+    one agrees with any of the other: a person has one.
     """
     label = start.copy()
-    size = (
-        np.bincount(label, weights=sizes, minlength=len(label))
-        if sizes is not None
-        else np.bincount(label, minlength=len(label)).astype(np.float64)
-    )
-    bounded = np.where(weight <= APART / 2, weight, np.clip(weight, *LIMITS))
-    silent = np.isnan(weight)
-    told = np.where(silent, 0.0, bounded - UNSEEN)
-    low, high, total, mute = _summed(label[left], label[right], told, silent.astype(np.float64))
+    size = np.bincount(label, minlength=len(label)).astype(np.float64)
+    certain = np.zeros(len(label))
+    bounded = np.where(links.weight <= APART / 2, links.weight, np.clip(links.weight, *LIMITS))
+    told = links.voice * (bounded - UNSEEN)
+    facts = np.stack([told, 1.0 - links.voice, links.agree.astype(np.float64), links.differ.astype(np.float64)])
+    low, high, facts = _summed(label[links.left], label[links.right], facts, certain)
     while len(low):
-        area = size[low] * size[high] - mute
-        mean = np.where(area > 0, UNSEEN + total / np.maximum(area, 1.0), -np.inf)
-        able = np.flatnonzero(mean > threshold)
+        voices = size[low] * size[high] - facts[1]
+        mean = np.where(voices > LEAST_VOICE, UNSEEN + facts[0] / np.maximum(voices, LEAST_VOICE), -np.inf)
+        conflict = (certain[low] > 0) & (certain[high] > 0) & (facts[2] == 0) & (facts[3] >= LEAST_CONFLICT)
+        able = np.flatnonzero((mean > threshold) & ~conflict)
         if not len(able):
             break
         order = able[np.lexsort((high[able], low[able], -np.round(mean[able], 9)))]
@@ -85,23 +113,28 @@ def average_linkage(
         into = np.arange(len(label))
         into[high[joined]] = low[joined]
         size[low[joined]] += size[high[joined]]
+        certain[low[joined]] += certain[high[joined]]
         label = into[label]
-        low, high, total, mute = _summed(into[low], into[high], total, mute)
+        low, high, facts = _summed(into[low], into[high], facts, certain)
     return label
 
 
-def _summed(a: Rows, b: Rows, total: Bits, mute: Bits) -> tuple[Rows, Rows, Bits, Bits]:
-    """Pairs of clusters with the sums of what lies between them; pairs inside a cluster drop out."""
+def _summed(a: Rows, b: Rows, facts: Bits, certain: Bits) -> tuple[Rows, Rows, Bits]:
+    """Pairs of clusters with the sums of what lies between them.
+
+    Pairs inside a cluster drop out; how many of them agree is added to `certain`, in place.
+    """
     low, high = np.minimum(a, b), np.maximum(a, b)
-    kept = low != high
-    low, high, total, mute = low[kept], high[kept], total[kept], mute[kept]
+    inside = low == high
+    np.add.at(certain, low[inside], facts[2, inside])
+    low, high, facts = low[~inside], high[~inside], facts[:, ~inside]
     if not len(low):
-        return low, high, total, mute
+        return low, high, facts
     key = low << 32 | high
     order = np.argsort(key, kind="stable")
     key = key[order]
     at = np.flatnonzero(np.append(True, key[1:] != key[:-1]))
-    return key[at] >> 32, key[at] & 0xFFFFFFFF, np.add.reduceat(total[order], at), np.add.reduceat(mute[order], at)
+    return key[at] >> 32, key[at] & 0xFFFFFFFF, np.add.reduceat(facts[:, order], at, axis=1)
 
 
 def numbered(label: npt.NDArray[np.integer]) -> Rows:

@@ -29,7 +29,7 @@ _FREQUENT = 3
 _TRAINING_PAIRS = 2_000_000
 _CROWD = 20
 _STRONG_ODDS = 7.0
-CLUSTER_SHARE = 0.7
+CLUSTER_SHARE = 0.5
 """How far m is taken from clusters instead of from single pairs."""
 
 

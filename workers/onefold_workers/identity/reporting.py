@@ -27,6 +27,7 @@ def edges(
     copies: npt.NDArray[np.integer],
     model: IdentityModel,
 ) -> pl.DataFrame:
+    """Pairs from the grey zone up with their weight and first rule; copies point to their first record."""
     kept = np.flatnonzero(weight > model.threshold + GREY)
     names = np.array([*(r.name for r in model.rules), "component"], dtype=object)
     lowest = pairs.rules[kept] & (~pairs.rules[kept] + np.uint64(1))
@@ -62,6 +63,7 @@ def figures(
     expected: dict[str, float],
     model: IdentityModel,
 ) -> dict[str, Any]:
+    """Counts and distributions, without personal data."""
     sizes = np.bincount(np.bincount(cluster)) if len(cluster) else np.zeros(0, dtype=np.int64)
     steps = np.arange(-40, 45, 5)
     histogram = np.histogram(np.clip(weight, -40, 39.9), bins=steps)[0]

@@ -11,9 +11,9 @@ import polars as pl
 
 from onefold_storage.errors import BadInput
 from onefold_workers.identity.blocking import Rule, candidate_pairs, derive_rules
-from onefold_workers.identity.clustering import APART, SILENT, average_linkage, components, inner_pairs, numbered
+from onefold_workers.identity.clustering import APART, Links, average_linkage, components, inner_pairs, numbered
 from onefold_workers.identity.compared import Compared, RunTasks, compared, counted
-from onefold_workers.identity.comparison import compare_pairs
+from onefold_workers.identity.comparison import compare_pairs, unpacked
 from onefold_workers.identity.estimation import Learned, estimate, random_sample
 from onefold_workers.identity.model import IdentityModel
 from onefold_workers.identity.people import People, Rows, encode_people, profiles
@@ -23,6 +23,7 @@ from onefold_workers.identity.weights import Bits, Weigher
 PAIRS_PER_RECORD = 3.0
 INNER_PAIRS_PER_RECORD = 10
 LARGEST_COMPONENT = 600
+BIRTH = "birth_date"
 NONE = np.zeros((0, 2), dtype=np.int64)
 
 
@@ -81,7 +82,7 @@ def resolve(
     must, cannot = place[must], place[cannot]
     pairs = _completed(people, pairs, weigher, must, run_tasks)
     weight = weigher.weigh(pairs)
-    label = _clustered(people, pairs, weight, must, cannot, model.threshold)
+    label = _clustered(people, pairs, weigher, weight, must, cannot)
     own = _copies(weigher, copies)
     cluster = _spread(label, place, first, own, model.threshold)
     clusters = pl.DataFrame({"record_key": keys, "cluster": cluster})
@@ -138,7 +139,7 @@ def _learn(people: People, pairs: Compared, rules: tuple[Rule, ...], run_tasks: 
         return learned
     weigher = Weigher(people, learned.model)
     pairs = _completed(people, pairs, weigher, NONE, run_tasks)
-    owner = _clustered(people, pairs, weigher.weigh(pairs), NONE, NONE, learned.model.threshold)
+    owner = _clustered(people, pairs, weigher, weigher.weigh(pairs), NONE, NONE)
     return estimate(people, pairs, rules, sample, salt, owner)
 
 
@@ -151,17 +152,32 @@ def _completed(people: People, pairs: Compared, weigher: Weigher, must: Rows, ru
     return pairs.with_pairs(people, *inner, run_tasks)
 
 
-def _clustered(people: People, pairs: Compared, weight: Bits, must: Rows, cannot: Rows, threshold: float) -> Rows:
+def _clustered(people: People, pairs: Compared, weigher: Weigher, weight: Bits, must: Rows, cannot: Rows) -> Rows:
     """Clusters of profiles: what must be one first, then average linkage, with what cannot be one kept apart."""
-    start = components(people.size, must[:, 0], must[:, 1]) if len(must) else np.arange(people.size)
-    low, high = cannot.min(axis=1), cannot.max(axis=1)
-    left, right = np.concatenate([low, pairs.left]), np.concatenate([high, pairs.right])
-    telling = np.where(pairs.patterns[pairs.place] == 0, SILENT, weight) if pairs.size else weight
-    weight = np.concatenate([np.full(len(cannot), APART), telling])
+    likely = weight > weigher.model.threshold
+    left, right = np.append(pairs.left[likely], must[:, 0]), np.append(pairs.right[likely], must[:, 1])
+    component = components(people.size, left, right)
+    near = component[pairs.left] == component[pairs.right]
+    voice = weigher.voices(pairs)
+    agree, differ = _birth_dates(people, pairs)
+    links = Links(pairs.left, pairs.right, weight, voice, agree, differ).at(near)
     if len(cannot):
-        _, once = np.unique(left << 32 | right, return_index=True)
-        left, right, weight = left[once], right[once], weight[once]
-    return average_linkage(_first_of(start), left, right, weight, threshold)
+        none = np.zeros(len(cannot), dtype=bool)
+        low, high = cannot.min(axis=1), cannot.max(axis=1)
+        decided = Links(low, high, np.full(len(cannot), APART), np.ones(len(cannot)), none, none)
+        links = links.at(~np.isin(links.left << 32 | links.right, low << 32 | high)).and_also(decided)
+    start = components(people.size, must[:, 0], must[:, 1]) if len(must) else np.arange(people.size)
+    return average_linkage(_first_of(start), links, weigher.model.threshold)
+
+
+def _birth_dates(people: People, pairs: Compared) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """Whether the birth dates of each pair agree at least on the year, and whether they differ altogether."""
+    names = [f.name for f in people.fields]
+    if BIRTH not in names:
+        none = np.zeros(pairs.size, dtype=bool)
+        return none, none
+    level = unpacked(pairs.patterns, people.fields)[:, names.index(BIRTH)][pairs.place]
+    return level > 1, level == 1
 
 
 def _first_of(label: Rows) -> Rows:

@@ -145,3 +145,15 @@ class Weigher:
                 top = self.tables[number][-1:]
                 sums["shared"][same] += _shared(top + bits, field.shared) - _shared(top, field.shared)
         return combined(_settled(sums), self.model.priors)
+
+    def voices(self, pairs: Compared) -> Bits:
+        """How much each pair has to say, 0 to 1: what agreement of all it knows would give, by what it takes.
+
+        Two records that have next to nothing in common are no evidence that a cluster is not one person.
+        """
+        known = unpacked(pairs.patterns, self.fields) > 0
+        best = (
+            known @ np.array([max(float(t[-1]), 0.0) for t in self.tables]) if self.fields else np.zeros(len(known))
+        )
+        needed = max(-log2(self.model.priors.same), 1.0)
+        return np.asarray(np.minimum(best / needed, 1.0)[pairs.place])
