@@ -96,6 +96,8 @@ def test_consent_needs_a_grant_and_the_latest_wish_stands() -> None:
     assert decided(wish("DENIED", 1), wish("GRANTED", 2))[email] == "granted"
     assert decided(wish("GRANTED", 1), wish("DENIED", 1))[email] == "denied"
     assert decided(wish("GRANTED", 1), wish("PERHAPS", 2))[email] == "denied"
+    one = {"record_key": "crm:1"}
+    assert decided(wish("DENIED", 1, **one), wish("GRANTED", 1, package_id="p2", **one))[email] == "denied"
     assert decided(wish("GRANTED", 1, data_use="service"))[email] == "no_consent"
 
 
@@ -131,6 +133,7 @@ def test_wishes_for_any_channel() -> None:
     assert decided(wish("DENIED", channel="any"))[("marketing", "post")] == "objection"
     both = decided(wish("DENIED", 1, "any"), wish("GRANTED", 2, "email"))
     assert (both[email], both[phone]) == ("granted", "denied")
+    assert decided(wish("DENIED", 1, "any"), wish("GRANTED", 1, "email"))[email] == "denied"
     assert decided(wish("DENIED", 1, "email"), wish("GRANTED", 2, "any"))[email] == "denied"
     assert decided(wish("GRANTED", 1, "email"), wish("DENIED", 2, "any"))[email] == "denied"
 
@@ -274,3 +277,12 @@ def test_consent_is_never_assumed(people: list[dict[str, Any]], said: list[dict[
     found = permissions(_said([s for s in said if s["state"] != "GRANTED"]), _people(people), USES)
     assert not found.filter(pl.col("allowed") & (pl.col("lawful_basis") == "consent")).height
     assert found["allowed"].null_count() == 0
+
+
+@given(people=_PEOPLE, said=st.lists(_WISHES, max_size=6))
+def test_what_is_not_allowed_says_why(people: list[dict[str, Any]], said: list[dict[str, Any]]) -> None:
+    found = permissions(_said(said), _people(people), USES)
+    why_not = ["denied", "revoked", "objection", "no_consent", "no_contact_point"]
+    assert (found["allowed"] != found["reason"].is_in(why_not)).all()
+    why = pl.when(pl.col("lawful_basis") == "consent").then(pl.lit("granted")).otherwise("lawful_basis")
+    assert found.filter(pl.col("allowed") & (pl.col("reason") != why)).height == 0

@@ -122,6 +122,10 @@ def test_names_come_from_one_record_and_make_the_full_name() -> None:
     found = one(frame)
     assert (found["given_name"], found["family_name"], found["full_name"]) == ("Ann", "Moore", "Ann Moore")
     assert json.loads(found["provenance"])["full_name"] == "shop:1"
+    longer = records({"key": "zoo:1", "golden_id": "g", "full_name": "Ann B Moore", "effective_at": day(20)})
+    found = one(pl.concat([frame, longer]))
+    assert found["full_name"] == "Ann Moore"
+    assert json.loads(found["provenance"])["full_name"] == "shop:1"
 
 
 @pytest.mark.parametrize(
