@@ -13,7 +13,7 @@ from onefold_storage.lake import Lake
 from onefold_storage.parts import Part
 from onefold_storage.schema import CONSENTS, CONTACT_RECORDS, CUSTOMERS, LINKS, PERMISSIONS
 from onefold_storage.settings import StorageSettings
-from onefold_storage.workspace import Workspace
+from onefold_storage.workspace import FILES, Workspace
 from onefold_workers.cluster import spread
 from onefold_workers.permissions import DataUses, permissions
 from onefold_workers.profiles import golden_records
@@ -36,7 +36,7 @@ def build_profiles(installation: Installation, contracts: list[Contract], gather
     """Build golden records and permissions; False where nothing had changed."""
     lake, workspace = installation.lake, installation.workspace
     survivorship = survivorship_of(workspace, contracts)
-    uses = DataUses.model_validate(workspace.yaml("data_uses") or DataUses().model_dump())
+    uses = DataUses.of(workspace.yaml("data_uses"), str(workspace.folder / FILES["data_uses"]))
     facts = {"survivorship": survivorship.model_dump(mode="json"), "uses": uses.model_dump(mode="json")}
     tables = [LINKS.name, CONTACT_RECORDS.name, CONSENTS.name]
     inputs = fingerprint(lake, tables, gathered=gathered.version, **facts)
