@@ -241,6 +241,14 @@ class Lake:
             parts = self.parts(name, rows, shape=shape)
             return self.commit(name, parts, replace=where or True, inputs=inputs, shape=shape)
 
+    def shape(self, name: str) -> TableShape:
+        """The shape of a table that is there, read from its log."""
+        table = self.handle(name)
+        metadata = table.metadata()
+        statistics = str(metadata.configuration.get("delta.dataSkippingStatsColumns") or "")
+        schema = pa.schema(table.schema().to_arrow())
+        return TableShape(schema, tuple(metadata.partition_columns), tuple(c for c in statistics.split(",") if c))
+
     def _create(self, name: str, form: TableShape) -> DeltaTable:
         if self.exists(name):
             return self.handle(name)
