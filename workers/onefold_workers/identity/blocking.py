@@ -7,18 +7,17 @@ is bounded whatever the data.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from onefold_workers.identity.comparison import postcode_area
+from onefold_workers.identity.comparison import AREA
 from onefold_workers.identity.fields import IDENTIFIER
 from onefold_workers.identity.names import standard_given
 from onefold_workers.identity.people import People, Rows, mixed
-from onefold_workers.identity.text import Codes, Values, recode, skeleton
+from onefold_workers.identity.text import Codes, skeleton
 
 Keys = npt.NDArray[np.uint64]
 MAX_RULES = 48
@@ -140,48 +139,35 @@ class KeyMaker:
         values = self.people.columns.get(field)
         if values is None:
             return None
-        return (form(values) if form else values).codes
+        if key == "given":
+            by_value = standard_given(values)
+        elif form is None:
+            return values.codes
+        else:
+            by_value = values.part(f"key {key}", form)
+        return np.append(by_value, np.int32(-1))[values.codes]
 
 
 def _unordered(a: Codes, b: Codes) -> Codes:
     low, high = np.minimum(a, b), np.maximum(a, b)
-    pair = np.where(low >= 0, low.astype(np.int64) << 32 | high, -1)
-    kept, inverse = np.unique(pair, return_inverse=True)
-    return (inverse - (1 if kept.size and kept[0] < 0 else 0)).astype(np.int32)
-
-
-def _keyed(expression: pl.Expr) -> Callable[[Values], Values]:
-    def form(values: Values) -> Values:
-        return recode(values, values.series().to_frame("v").select(expression.alias("v"))["v"])
-
-    return form
-
-
-def _area(values: Values) -> Values:
-    area = postcode_area(values)
-    places = np.append(area.codes, np.int32(-1))
-    return Values(places[values.codes], area.values)
+    pair = pl.Series(np.where(low >= 0, low.astype(np.int64) << 32 | high, -1))
+    codes = pair.rank("dense").to_numpy().astype(np.int32) - 1
+    return codes - np.int32(1) if len(pair) and pair.min() == -1 else codes
 
 
 _V = pl.col("v")
-_KEYS: dict[str, tuple[str, Callable[[Values], Values] | None]] = {
-    "given": ("given_name", standard_given),
-    "given2": ("given_name", _keyed(_V.str.slice(0, 2))),
-    "family": ("family_name", _keyed(skeleton(_V))),
-    "family2": ("family_name", _keyed(_V.str.slice(0, 2))),
-    "birth_year": ("birth_date", _keyed(_V.str.slice(0, 4))),
-    "birth_month_day": (
-        "birth_date",
-        _keyed(pl.when((_V.str.len_chars() == 8) & ~_V.str.ends_with("0101")).then(_V.str.slice(4, 4))),
-    ),
-    "email_local": (
-        "email",
-        _keyed(
-            pl.when(_V.str.contains(r"^[^@]{5,}@")).then(_V.str.extract(r"^([^@]+)@", 1).str.replace_all(r"\W", ""))
-        ),
-    ),
-    "area": ("postcode", _area),
-    "street": ("street", _keyed(_V.str.replace_all(" ", "").str.slice(0, 6))),
+_LOCAL = pl.when(_V.str.contains(r"^[^@]{5,}@")).then(_V.str.extract(r"^([^@]+)@", 1).str.replace_all(r"\W", ""))
+_DAY = pl.when((_V.str.len_chars() == 8) & ~_V.str.ends_with("0101")).then(_V.str.slice(4, 4))
+_KEYS: dict[str, tuple[str, pl.Expr | None]] = {
+    "given": ("given_name", None),
+    "given2": ("given_name", _V.str.slice(0, 2)),
+    "family": ("family_name", skeleton(_V)),
+    "family2": ("family_name", _V.str.slice(0, 2)),
+    "birth_year": ("birth_date", _V.str.slice(0, 4)),
+    "birth_month_day": ("birth_date", _DAY),
+    "email_local": ("email", _LOCAL),
+    "area": ("postcode", AREA),
+    "street": ("street", _V.str.replace_all(" ", "").str.slice(0, 6)),
 }
 
 

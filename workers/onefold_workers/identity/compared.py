@@ -12,6 +12,7 @@ import numpy.typing as npt
 from onefold_workers.identity.blocking import Pairs
 from onefold_workers.identity.comparison import Packed, compare_pairs
 from onefold_workers.identity.people import People, Rows
+from onefold_workers.identity.text import distinct
 
 RunTasks = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 _CHUNK = 400_000
@@ -39,7 +40,7 @@ class Compared:
     def with_pairs(self, people: People, left: Rows, right: Rows, run_tasks: RunTasks) -> Compared:
         """These pairs and further ones; those that are new are compared, under no rule."""
         known = self.left << 32 | self.right
-        keys = np.unique(left << 32 | right)
+        keys = distinct(left << 32 | right)
         at = np.searchsorted(known, keys)
         new = (
             keys[(at == len(known)) | (known[np.minimum(at, max(len(known) - 1, 0))] != keys)]

@@ -18,12 +18,20 @@ from rapidfuzz.distance import OSA, JaroWinkler
 from onefold_workers.identity.fields import Field
 from onefold_workers.identity.names import overlap, standard_given
 from onefold_workers.identity.people import People, Rows
-from onefold_workers.identity.text import Codes, Values, encode
+from onefold_workers.identity.text import Codes, Values
 
 Levels = npt.NDArray[np.uint8]
 Packed = npt.NDArray[np.uint64]
 BITS = 3
 """Bits per field in a packed pattern: up to seven levels, `fields.MAX_FIELDS` fields."""
+
+
+_V = pl.col("v")
+_LONG = _V.str.len_chars().cast(pl.Int64)
+AREA = _V.str.slice(
+    0, pl.when(_V.str.contains(r"^[a-z]{1,2}\d.*\d[a-z]{2}$")).then(_LONG - 3).otherwise((_LONG + 1) // 2)
+)
+"""The larger area a postcode lies in: its first half; where letters follow digits, all but the last three."""
 
 
 def compare_pairs(people: People, left: Rows, right: Rows) -> Packed:
@@ -70,13 +78,10 @@ def _given(people: People, field: Field, left: Rows, right: Rows) -> Levels:
     levels, a, b, rest = _start(values, left, right, 6)
     levels = _name(people, people.given_token, levels, values, a, b, rest, left, right)
     rest = np.flatnonzero((levels > 0) & (levels < 6))
-    standard = standard_given(values)
-    initial = np.array([v[:1] if len(v) == 1 else "" for v in values.values], dtype=object)
+    standard, letter = standard_given(values), values.part("letter", _V.str.slice(0, 1))
+    initial = values.part("initial", _V.str.len_chars() == 1) == 1
     x, y = a[rest], b[rest]
-    nick = standard.codes[x] == standard.codes[y]
-    letters = np.array([v[:1] for v in values.values], dtype=object)
-    is_initial = initial != ""
-    nick |= (is_initial[x] | is_initial[y]) & (letters[x] == letters[y])
+    nick = (standard[x] == standard[y]) | ((initial[x] | initial[y]) & (letter[x] == letter[y]))
     levels[rest[nick]] = 5
     return levels
 
@@ -86,7 +91,7 @@ def _family(people: People, field: Field, left: Rows, right: Rows) -> Levels:
     values = people.columns[field.name]
     levels, a, b, rest = _start(values, left, right, 6)
     levels = _name(people, people.family_token, levels, values, a, b, rest, left, right)
-    double = np.array([" " in v for v in values.values], dtype=bool)
+    double = values.part("double", _V.str.contains(" ", literal=True)) == 1
     rest = rest[double[a[rest]] | double[b[rest]]]
     if rest.size:
         part = _likeness(values, a[rest], b[rest], fuzz.token_set_ratio, 99.5) >= 99.5
@@ -131,11 +136,10 @@ def _date(people: People, field: Field, left: Rows, right: Rows) -> Levels:
     """Different, same year, two parts of three, one slip or day and month exchanged, same."""
     values = people.columns[field.name]
     levels, a, b, rest = _start(values, left, right, 5)
-    text = values.series()
-    known = text.str.len_chars().to_numpy() == 8
+    known = values.part("whole", _V.str.len_chars() == 8) == 1
     year, month, day = (
-        text.str.slice(s, n).cast(pl.Int32, strict=False).fill_null(-1).to_numpy()
-        for s, n in ((0, 4), (4, 2), (6, 2))
+        values.part(name, _V.str.slice(start, length).cast(pl.Int32, strict=False))
+        for name, start, length in (("year", 0, 4), ("month", 4, 2), ("day", 6, 2))
     )
     x, y = a[rest], b[rest]
     full = known[x] & known[y]
@@ -158,15 +162,14 @@ def _email(people: People, field: Field, left: Rows, right: Rows) -> Levels:
     """
     values = people.columns[field.name]
     levels, a, b, rest = _start(values, left, right, 5)
-    local = np.array([str(v).split("@", 1)[0] for v in values.values], dtype=object)
-    before = Values(np.zeros(0, dtype=np.int32), local)
+    at = _V.str.split("@").list.first()
+    local, number = values.part("local", at), values.part("number", _V.str.replace_all(r"\D", "").add("."))
+    long = values.part("long", at.str.len_chars() >= 4) == 1
     x, y = a[rest], b[rest]
-    out = 1 + (_likeness(before, x, y, JaroWinkler.similarity, 0.9) >= 0.92).astype(np.uint8)
-    long = np.array([len(v) >= 4 for v in local], dtype=bool)
-    out[(local[x] == local[y]) & long[x]] = 3
-    number = encode(
-        values.series().to_frame("v").select(pl.col("v").str.replace_all(r"\D", "").add("."))["v"]
-    ).codes
+    same = local[x] == local[y]
+    out = np.where(same & long[x], 3, 1).astype(np.uint8)
+    open_ = np.flatnonzero(~same)
+    out[open_[_likeness(values, x[open_], y[open_], JaroWinkler.similarity, 0.9) >= 0.92]] = 2
     slip = np.flatnonzero((out > 1) & (number[x] == number[y]))
     near = _likeness(values, x[slip], y[slip], OSA.distance, 2) <= 2
     named = (_alike(people, "given_name", left[rest], right[rest])) & _alike(
@@ -183,7 +186,7 @@ def _alike(people: People, name: str, left: Rows, right: Rows) -> npt.NDArray[np
     if values is None:
         return np.zeros(len(left), dtype=bool)
     a, b = values.codes[left], values.codes[right]
-    initial = np.array([str(v)[:2] for v in values.values] + [""], dtype=object)
+    initial = values.part("two letters", _V.str.slice(0, 2))
     return np.asarray((a >= 0) & (b >= 0) & (initial[a] == initial[b]))
 
 
@@ -205,9 +208,9 @@ def _postcode(people: People, field: Field, left: Rows, right: Rows) -> Levels:
     """Different, same area, one slip, same."""
     values = people.columns[field.name]
     levels, a, b, rest = _start(values, left, right, 4)
-    area = postcode_area(values)
+    area = values.part("area", AREA)
     x, y = a[rest], b[rest]
-    out = np.where((area.codes[x] == area.codes[y]) & (area.codes[x] >= 0), 2, 1).astype(np.uint8)
+    out = np.where((area[x] == area[y]) & (area[x] >= 0), 2, 1).astype(np.uint8)
     out[_likeness(values, x, y, OSA.distance, 1) <= 1] = 3
     levels[rest] = out
     return levels
@@ -217,23 +220,13 @@ def _identifier(people: People, field: Field, left: Rows, right: Rows) -> Levels
     """Different, one slip in five or more characters, same (any of several)."""
     values = people.columns[field.name]
     levels, a, b, rest = _start(values, left, right, 3)
-    long = np.array([len(v) >= 5 for v in values.values], dtype=bool)
+    long = values.part("long", _V.str.len_chars() >= 5) == 1
     open_ = rest[long[a[rest]] & long[b[rest]]]
     levels[open_[_likeness(values, a[open_], b[open_], OSA.distance, 1) <= 1]] = 2
     slots = people.slots.get(field.name)
     if slots is not None:
         levels[rest[overlap(slots[left[rest]], slots[right[rest]])]] = 3
     return levels
-
-
-def postcode_area(values: Values) -> Values:
-    """The larger area a postcode lies in: its first half, or all but the last three characters with letters."""
-    text = values.series()
-    v = pl.col("v")
-    long = v.str.len_chars().cast(pl.Int64)
-    lettered = v.str.contains(r"^[a-z]{1,2}\d.*\d[a-z]{2}$")
-    cut = pl.when(lettered).then(long - 3).otherwise((long + 1) // 2)
-    return encode(text.to_frame("v").select(v.str.slice(0, cut).alias("v"))["v"])
 
 
 _COMPARE: dict[str, Callable[[People, Field, Rows, Rows], Levels]] = {

@@ -19,6 +19,7 @@ from onefold_workers.identity.comparison import Levels, compare_pairs, unpacked
 from onefold_workers.identity.fields import Field
 from onefold_workers.identity.model import FieldParameters, IdentityModel, Priors, keyed
 from onefold_workers.identity.people import People, Rows
+from onefold_workers.identity.text import distinct
 from onefold_workers.identity.weights import NO_FREQUENCY, Bits, explanations, group_sums, log2, tables
 
 RANDOM_PAIRS = 250_000
@@ -57,10 +58,14 @@ def random_sample(people: People) -> Sample:
 
 @dataclass(frozen=True)
 class Learned:
-    """A model, and the number of true pairs it expects among those of each blocking rule."""
+    """A model, and the number of true pairs it expects among those of each blocking rule.
+
+    `shares`: what `model.shares` says of the values at hand, where it need not be looked up.
+    """
 
     model: IdentityModel
     expected: dict[str, float]
+    shares: dict[str, Bits] | None = None
 
 
 def estimate(
@@ -86,7 +91,7 @@ def estimate(
     m, expected = _average_m(fields, levels, pairs, rules, u, shape)
     if owner is not None:
         m = _within(fields, levels, pairs, owner, m)
-    parameters = tuple(FieldParameters(f.name, tuple(a), tuple(b)) for f, a, b in zip(fields, m, u, strict=True))
+    parameters = tuple(FieldParameters(f.name, _plain(a), _plain(b)) for f, a, b in zip(fields, m, u, strict=True))
     by_pattern = np.bincount(pairs.place, minlength=len(levels)).astype(np.float64)
     priors = _priors(fields, levels, by_pattern, parameters, people.size, shape)
     model = IdentityModel(
@@ -96,10 +101,14 @@ def estimate(
         {f: c.table for f, c in counts.items()},
         {f: c.rare for f, c in counts.items()},
         strong=_STRONG_ODDS - log2(priors.same + priors.moved),
-        crowd=_CROWD / max(len(np.unique(own)), 1),
+        crowd=_CROWD / max(len(distinct(own)), 1),
         salt=salt,
     )
-    return Learned(model, expected)
+    return Learned(model, expected, {f: c.shares for f, c in counts.items()})
+
+
+def _plain(shares: Bits) -> tuple[float, ...]:
+    return tuple(np.round(shares, 12).tolist())
 
 
 def _within(fields: tuple[Field, ...], levels: Levels, pairs: Compared, owner: Rows, m: list[Bits]) -> list[Bits]:
@@ -125,21 +134,25 @@ class _Counts:
     table: dict[str, float]
     rare: float
     same: float | None
+    shares: Bits
 
 
 def _frequencies(people: People, field: Field, owner: Rows, salt: str) -> _Counts:
     values = people.columns[field.name]
     known = values.known
     if field.name in NO_FREQUENCY or not known.any():
-        return _Counts({}, 1.0, None)
-    pair = np.unique(owner[known] << 32 | values.codes[known].astype(np.int64))
+        return _Counts({}, 1.0, None, np.ones(values.size))
+    pair = distinct(owner[known] << 32 | values.codes[known].astype(np.int64))
     counts = np.bincount(pair & 0xFFFFFFFF, minlength=values.size).astype(np.float64)
-    total = float(len(np.unique(pair >> 32)))
+    total = float(len(distinct(pair >> 32)))
+    rare = min(2.0 / total, 1.0)
     frequent = np.flatnonzero(counts >= _FREQUENT)
+    shares = np.full(values.size, rare)
+    shares[frequent] = np.round(counts[frequent] / total, 9)
     hashes = keyed(values.values[frequent], salt)
-    table = dict(zip(hashes, np.round(counts[frequent] / total, 9).tolist(), strict=True))
+    table = dict(zip(hashes, shares[frequent].tolist(), strict=True))
     same = float((counts * (counts - 1)).sum() / max(total * (total - 1), 1.0))
-    return _Counts(table, min(2.0 / total, 1.0), same)
+    return _Counts(table, rare, same, shares)
 
 
 def _random(field: Field, levels: npt.NDArray[np.uint8], same: float | None) -> Bits:

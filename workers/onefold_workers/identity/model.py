@@ -6,13 +6,13 @@ Under one model, clusters depend on the records and on people's decisions alone.
 from __future__ import annotations
 
 import hashlib
-import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import orjson
 
 from onefold_storage.errors import BadInput
 from onefold_workers.identity.blocking import Rule
@@ -71,7 +71,14 @@ class IdentityModel:
 
     def to_json(self) -> str:
         """The model as JSON text; `from_json` gives it back."""
-        return json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True, separators=(",", ":"))
+        parts = {
+            **vars(self),
+            "fields": [asdict(f) for f in self.fields],
+            "rules": [asdict(r) for r in self.rules],
+            "priors": asdict(self.priors),
+        }
+        content = {f.name: parts[f.name] for f in fields(self)}
+        return orjson.dumps({"format": FORMAT, **content}, option=orjson.OPT_SORT_KEYS).decode()
 
     @staticmethod
     def from_json(text: str) -> IdentityModel:
@@ -81,15 +88,17 @@ class IdentityModel:
             BadInput: not an identity model, or one of another format.
         """
         try:
-            document: dict[str, Any] = json.loads(text)
+            document: dict[str, Any] = orjson.loads(text)
             found = document.pop("format")
             if found != FORMAT:
                 raise BadInput(f"identity model: expected format {FORMAT}, found {found}; train a new one")
-            fields = tuple(
+            parameters = tuple(
                 FieldParameters(f["name"], tuple(f["match"]), tuple(f["random"])) for f in document.pop("fields")
             )
             rules = tuple(Rule(r["name"], tuple(r["keys"]), tuple(r["refine"])) for r in document.pop("rules"))
-            return IdentityModel(fields=fields, rules=rules, priors=Priors(**document.pop("priors")), **document)
+            return IdentityModel(
+                fields=parameters, rules=rules, priors=Priors(**document.pop("priors")), **document
+            )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise BadInput(
                 f"identity model: expected what `to_json` wrote, found {type(error).__name__}"

@@ -128,12 +128,12 @@ def _distinct(tokens: Codes) -> Codes:
     return np.asarray(-np.sort(-ordered, axis=1))
 
 
-def standard_given(given: Values) -> Values:
-    """The first token of each given name as the standard form of its nickname group."""
-    first = pl.col("v").str.extract(r"^(\S+)", 1)
+def standard_given(given: Values) -> Codes:
+    """The first token of each given name as the standard form of its nickname group, code by
+    distinct value."""
     table = nicknames()
-    frame = given.series().to_frame("v").select(s=first.replace(list(table), list(table.values())))
-    return recode(given, frame["s"])
+    first = pl.col("v").str.extract(r"^(\S+)", 1)
+    return given.part("standard", first.replace(list(table), list(table.values())))
 
 
 def overlap(left: Codes, right: Codes) -> npt.NDArray[np.bool_]:

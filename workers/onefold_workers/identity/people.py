@@ -177,11 +177,15 @@ def profiles(people: People, apart: Rows) -> tuple[Rows, Rows]:
         for column in slot.T:
             key = mixed(key, column)
     key[apart] = mixed(key[apart], apart.astype(np.int64) + 1)
-    _, first, place = np.unique(key, return_index=True, return_inverse=True)
-    order = np.argsort(first, kind="stable")
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    return first[order].astype(np.int64), rank[place].astype(np.int64)
+    order = np.argsort(key, kind="stable")
+    ordered = key[order]
+    start = np.append(True, ordered[1:] != ordered[:-1]) if len(key) else np.zeros(0, dtype=bool)
+    first_of = np.empty(len(key), dtype=np.int64)
+    first_of[order] = order[start][np.cumsum(start) - 1] if len(key) else order
+    first = np.flatnonzero(first_of == np.arange(len(key)))
+    rank = np.empty(len(key), dtype=np.int64)
+    rank[first] = np.arange(len(first))
+    return first, rank[first_of]
 
 
 def mixed(key: npt.NDArray[np.uint64], codes: npt.NDArray[np.integer]) -> npt.NDArray[np.uint64]:

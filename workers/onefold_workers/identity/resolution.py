@@ -78,7 +78,7 @@ def resolve(
     pairs = compared(people, candidates, run_tasks)
     learned = _learn(people, pairs, rules, run_tasks, salt) if model is None else Learned(model, {})
     model = learned.model if threshold is None else learned.model.with_threshold(threshold)
-    weigher = Weigher(people, model)
+    weigher = Weigher(people, model, learned.shares)
     must, cannot = place[must], place[cannot]
     pairs = _completed(people, pairs, weigher, must, run_tasks)
     weight = weigher.weigh(pairs)
@@ -137,7 +137,7 @@ def _learn(people: People, pairs: Compared, rules: tuple[Rule, ...], run_tasks: 
     learned = estimate(people, pairs, rules, sample, salt)
     if not pairs.size:
         return learned
-    weigher = Weigher(people, learned.model)
+    weigher = Weigher(people, learned.model, learned.shares)
     pairs = _completed(people, pairs, weigher, NONE, run_tasks)
     owner = _clustered(people, pairs, weigher, weigher.weigh(pairs), NONE, NONE)
     return estimate(people, pairs, rules, sample, salt, owner)

@@ -7,6 +7,7 @@ spelling is treated once, however many rows hold it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -63,12 +64,33 @@ class Values:
         """The distinct values, in the order of their codes."""
         return pl.Series(self.values.tolist(), dtype=pl.String)
 
+    def part(self, name: str, expression: pl.Expr) -> Codes:
+        """Codes of a part of each distinct value (such as its year), made once; `expression` is over column `v`.
+
+        Numbers and truth values stand for themselves, text is coded; -1 where there is none.
+        """
+        made: dict[str, Codes] = self.__dict__.setdefault("_parts", {})
+        if name not in made:
+            found = self.series().to_frame("v").select(expression.alias("v"))["v"]
+            text = found.dtype == pl.String
+            made[name] = encode(found).codes if text else found.cast(pl.Int32).fill_null(-1).to_numpy()
+        return made[name]
+
     def take(self, rows: npt.NDArray[np.int64]) -> Values:
         """These rows alone, with only the values they hold."""
         codes = self.codes[rows]
-        kept, inverse = np.unique(codes, return_inverse=True)
-        first = 1 if kept.size and kept[0] < 0 else 0
-        return Values((inverse - first).astype(np.int32), self.values[kept[first:]])
+        used = np.zeros(self.size + 1, dtype=bool)
+        used[codes] = True
+        used[-1] = False
+        places = np.cumsum(used, dtype=np.int32) - 1
+        places[-1] = -1
+        return Values(places[codes], self.values[used[:-1]])
+
+
+def distinct(numbers: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The distinct numbers in ascending order; sorting is much faster than numpy's hashing here."""
+    ordered = np.sort(numbers)
+    return ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(ordered) else ordered
 
 
 def encode(series: pl.Series) -> Values:

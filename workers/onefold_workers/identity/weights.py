@@ -107,8 +107,8 @@ def combined(sums: Sums, priors: Priors) -> Bits:
 class Weigher:
     """Weighs pairs of these people under a model; frequencies of values are looked up once."""
 
-    def __init__(self, people: People, model: IdentityModel) -> None:
-        self.people, self.model = people, model
+    def __init__(self, people: People, model: IdentityModel, shares: dict[str, Bits] | None = None) -> None:
+        self.people, self.model, self._shares = people, model, shares or {}
         self.fields = people.fields
         self.tables = tables(self.fields, model.fields)
         self._extra = [self._by_value(f, t) for f, t in zip(self.fields, self.tables, strict=True)]
@@ -120,7 +120,10 @@ class Weigher:
         known = {p.name: p for p in self.model.fields}.get(field.name)
         if known is None:
             return None
-        share = np.minimum(self.model.shares(field.name, self.people.columns[field.name]), 1.0)
+        share = self._shares.get(field.name)
+        if share is None:
+            share = self.model.shares(field.name, self.people.columns[field.name])
+        share = np.minimum(share, 1.0)
         bits = table[-1] + self.model.damping * (np.log2(known.random[-1]) - np.log2(share))
         bits = np.clip(bits, 0.0, field.bounds[1])
         if field.name.startswith(IDENTIFIER):
