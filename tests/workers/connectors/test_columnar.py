@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -68,6 +69,15 @@ def test_a_truncated_file_is_an_error_that_names_it(read_bytes, name: str, data:
 def test_what_is_something_else_is_an_error(read_bytes, name: str) -> None:
     with pytest.raises(BadInput, match=rf"^{name}: "):
         read_bytes(b"a,b\n1,2\n" * 100, name)
+
+
+@pytest.mark.parametrize("name", ["x.parquet", "x.arrow"])
+def test_text_that_is_no_text_comes_as_bytes(read_bytes, name: str) -> None:
+    unchecked = pc.CastOptions(pa.string(), allow_invalid_utf8=True)
+    spoilt = pa.array([b"ok", b"\xff", None], pa.binary()).cast(options=unchecked)
+    table = pa.table({"a": spoilt, "b": [1, 2, 3]})
+    found = read_bytes((parquet if name == "x.parquet" else arrow)(table), name)
+    assert [r["a"] for r in found.values] == [b"ok", b"\xff", None]
 
 
 @pytest.mark.parametrize("name", ["x.parquet", "x.arrow"])

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 import pyarrow as pa
 
 from onefold_storage.deliveries import Batch
 from onefold_workers.connectors.formats._format import FileOptions, Format
 from onefold_workers.connectors.formats._input import InputFile
-from onefold_workers.connectors.formats.parquet import check_names
+from onefold_workers.connectors.formats._typed import batch, check_names
 
 _MAGIC = b"ARROW1"
 
@@ -28,16 +27,14 @@ def read(file: InputFile, options: FileOptions, expected: tuple[str, ...]) -> It
             magic = stream.read(len(_MAGIC))
             stream.seek(0)
             reader = pa.ipc.open_file(stream) if magic == _MAGIC else pa.ipc.open_stream(stream)
-            check_names(file, reader.schema.names)
+            check_names(file, reader.schema)
             pieces = (reader.get_batch(i) for i in range(reader.num_record_batches)) if magic == _MAGIC else reader
             for piece in pieces:
-                piece.validate(full=True)
-                ids = np.arange(row, row + piece.num_rows, dtype=np.int64)
-                yield Batch(pa.Table.from_batches([piece]), pa.array(ids))
+                yield batch(piece, row)
                 row += piece.num_rows
             if row == 0:
                 yield Batch(reader.schema.empty_table(), pa.array([], pa.int64()))
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise file.bad(f"is truncated, corrupt or not Arrow IPC, after row {row} ({error})") from error
 
 
