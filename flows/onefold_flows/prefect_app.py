@@ -8,16 +8,13 @@ that no schedule ever made a run. The rule given here is what 2.0 did. It goes w
 from __future__ import annotations
 
 from collections.abc import MutableMapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy.ext.hybrid import hybrid_property
 
-if TYPE_CHECKING:
-    from fastapi import FastAPI
 
-
-def create_app() -> FastAPI:
-    """Prefect's API and pages; what `uvicorn --factory` calls."""
+def create_app() -> Any:
+    """Prefect's API and pages, as an ASGI application; what `uvicorn --factory` calls."""
     from prefect.server.api.server import create_app as prefect_app
     from prefect.server.database.orm_models import Base
 
