@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path
 
+from onefold.api import examples
 from onefold.api.answers import NOT_FOUND, PROBLEMS, Answer
 from onefold.api.auth import needs
 from onefold.api.context import Published
@@ -50,7 +51,7 @@ def everything(view: View, golden_id: str) -> dict[str, Any]:
     "/v1/customers/{golden_id}",
     summary="One customer",
     response_model=Customer,
-    responses=PROBLEMS | NOT_FOUND,
+    responses=PROBLEMS | NOT_FOUND | examples.answers(examples.CUSTOMER),
     dependencies=[needs("read:customers")],
 )
 def customer(golden_id: GoldenId, view: Published) -> Answer:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from onefold.api import cursors
+from onefold.api import cursors, examples
 from onefold.api.answers import NOT_FOUND, PROBLEMS, Answer
 from onefold.api.auth import needs
 from onefold.api.context import Published
@@ -20,7 +20,7 @@ router = APIRouter(tags=["customers"])
     "/v1/customers/{golden_id}/interactions",
     summary="A customer's interactions",
     response_model=Interactions,
-    responses=PROBLEMS | NOT_FOUND,
+    responses=PROBLEMS | NOT_FOUND | examples.answers(examples.INTERACTIONS),
     dependencies=[needs("read:customers")],
 )
 def interactions(

@@ -27,7 +27,7 @@ class Model(BaseModel):
     baseline: float | None = Field(default=None, description="the same metric of the baseline")
     interval: list[float] | None = Field(default=None, description="confidence interval of the value")
     beats_baseline: bool | None = None
-    scored: int = Field(description="customers with a score in this publication")
+    scored: int = Field(description="customers with a score or an offer in this publication")
 
 
 class Models(BaseModel):
@@ -40,9 +40,13 @@ class Models(BaseModel):
 def described(view: View) -> list[dict[str, Any]]:
     """Every model that has figures, scores or both."""
     snapshot = view.snapshot
-    scored = dict(snapshot.query("SELECT name, scored FROM models"))
+    scored = snapshot.offered | dict(snapshot.query("SELECT name, scored FROM models"))
     figures = {m["name"]: m for m in snapshot.facts.get("models", [])}
-    unknown = {name: {"name": name, "version": snapshot.models[name][1]} for name in scored if name not in figures}
+    unknown = {
+        name: {"name": name, "version": snapshot.models.get(name, (0, None))[1]}
+        for name in scored
+        if name not in figures
+    }
     return [{**m, "scored": scored.get(name, 0)} for name, m in {**figures, **unknown}.items()]
 
 

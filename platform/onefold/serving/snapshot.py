@@ -57,6 +57,8 @@ class Snapshot:
             )
         self.facts: dict[str, Any] = meta["facts"]
         self.counts: dict[str, int] = meta["counts"]
+        self.offered: dict[str, int] = meta["offered"]
+        """Customers with an offer, by model."""
         self.uses = {
             (data_use, channel): Use(place, data_use, channel)
             for place, data_use, channel in self.query("SELECT use, data_use, channel FROM uses ORDER BY use")

@@ -23,7 +23,15 @@ def docs(request: Request) -> HTMLResponse:
             tag = (operation.get("tags") or ["operation"])[0]
             operations.setdefault(tag, []).append(_operation(path, method, operation, description))
     about = {tag["name"]: tag["description"] for tag in description["tags"]}
-    return page("docs.html", api=description["info"], tags=operations, about=about, key=None)
+    known = {
+        name: _properties(schema, description) for name, schema in description["components"]["schemas"].items()
+    }
+    shapes = {
+        name: fields
+        for name, fields in known.items()
+        if fields and name not in ("HTTPValidationError", "ValidationError")
+    }
+    return page("docs.html", api=description["info"], tags=operations, about=about, shapes=shapes, key=None)
 
 
 def _operation(path: str, method: str, operation: dict[str, Any], description: dict[str, Any]) -> dict[str, Any]:
@@ -36,6 +44,8 @@ def _operation(path: str, method: str, operation: dict[str, Any], description: d
         "parameters": [_parameter(p) for p in operation.get("parameters", [])],
         "fields": _fields(operation, description),
         "examples": _examples(operation),
+        "call": _call(path, operation) if method == "get" else None,
+        "example": _answer_example(operation),
         "answers": _answers(operation, description),
         "locked": "security" in operation,
     }
@@ -89,6 +99,27 @@ def _examples(operation: dict[str, Any]) -> dict[str, str]:
         name: orjson.dumps(example["value"], option=orjson.OPT_INDENT_2).decode()
         for name, example in content.get("examples", {}).items()
     }
+
+
+def _call(path: str, operation: dict[str, Any]) -> str:
+    """A GET request as a command, from the parameters' examples."""
+    query = []
+    for parameter in operation.get("parameters", []):
+        value = str((parameter["schema"].get("examples") or ["…"])[0])
+        if parameter["in"] == "path":
+            path = path.replace("{" + parameter["name"] + "}", value)
+        elif parameter.get("required"):
+            query.append(f"{parameter['name']}={value}")
+    key = '-H "X-API-Key: $KEY" ' if "security" in operation else ""
+    return f'curl {key}"$ONEFOLD{path}{"?" if query else ""}{"&".join(query)}"'
+
+
+def _answer_example(operation: dict[str, Any]) -> str | None:
+    for status, answer in operation["responses"].items():
+        example = answer.get("content", {}).get("application/json", {}).get("example")
+        if status.startswith("2") and example:
+            return orjson.dumps(example, option=orjson.OPT_INDENT_2).decode()
+    return None
 
 
 def _type(schema: dict[str, Any]) -> str:

@@ -74,10 +74,14 @@ def build(
         }
         counts |= _lookups(file, gold, ids, hashed)
         counts |= _lists(file, gold, ids, permission, scores)
+        offers = (
+            gold.offers.join(ids, on="golden_id", how="semi").group_by("model").agg(pl.col("golden_id").n_unique())
+        )
         meta = {
             "format": SERVING_FORMAT,
             "facts": facts,
             "counts": counts,
+            "offered": dict(offers.iter_rows()),
             "secret": hashed.of("installation", "onefold"),
         }
         _fill(file, "meta", ((k, orjson.dumps(v, option=orjson.OPT_SORT_KEYS).decode()) for k, v in meta.items()))

@@ -1,0 +1,150 @@
+"""Examples of answers, for the OpenAPI pages; a test holds them to their shapes. These people do not exist."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+_AT = "2018-01-01T00:00:00Z"
+_REASONS = [
+    {
+        "feature": "days_since_purchase",
+        "value": "41",
+        "effect": 0.62,
+        "text": "41 days since the last purchase",
+    }
+]
+_OFFER = {
+    "rank": 1,
+    "offer": "COFFEE",
+    "score": 0.71,
+    "model": "next_best_offer",
+    "model_version": "2",
+    "as_of": _AT,
+    "reasons": _REASONS,
+}
+
+CUSTOMER: Final[dict[str, Any]] = {
+    "golden_id": "g_7f3a52c09d1e4b68",
+    "merged_from": None,
+    "publication": "000012-5f0c2a7be913",
+    "profile": {
+        "given_name": "Maria",
+        "family_name": "Lopez",
+        "email": "maria.lopez@example.org",
+        "city": "Dayton",
+    },
+    "emails": ["maria.lopez@example.org"],
+    "phones": ["+19375550142"],
+    "external_ids": [{"scheme": "loyalty_card", "value": "208"}],
+    "records": 3,
+    "sources": ["crm_contacts", "pos_transactions", "shop_accounts"],
+    "first_seen": "2017-01-03T09:12:00Z",
+    "last_seen": "2017-11-21T17:40:00Z",
+    "attributes": {"household_size": "3"},
+    "provenance": {"email": "shop_accounts:91", "city": "crm_contacts:17"},
+    "traits": {"spend_365d": 1840.22, "favourite_department": "GROCERY"},
+    "segments": ["regulars"],
+    "scores": [
+        {
+            "model": "churn",
+            "model_version": "3",
+            "score": 0.81,
+            "rank": 97,
+            "as_of": _AT,
+            "run_id": "4c1d",
+            "reasons": _REASONS,
+        }
+    ],
+    "offers": [_OFFER],
+    "consents": [
+        {
+            "data_use": "marketing",
+            "channel": "email",
+            "state": "GRANTED",
+            "lawful_basis": "consent",
+            "subject_kind": "email",
+            "source": "newsletter",
+            "effective_at": "2017-02-11T10:00:00Z",
+        }
+    ],
+    "may_contact": [
+        {
+            "data_use": "marketing",
+            "channel": "email",
+            "allowed": True,
+            "lawful_basis": "consent",
+            "reason": "granted",
+        },
+        {
+            "data_use": "marketing",
+            "channel": "sms",
+            "allowed": False,
+            "lawful_basis": "consent",
+            "reason": "no_consent",
+        },
+    ],
+    "interactions": {"total": 512, "kept": 200},
+}
+
+FOUND: Final[dict[str, Any]] = {
+    "customers": [
+        {
+            "golden_id": "g_7f3a52c09d1e4b68",
+            "name": "Maria Lopez",
+            "organisation": None,
+            "city": "Dayton",
+            "last_seen": "2017-11-21T17:40:00Z",
+        }
+    ],
+    "more": False,
+}
+
+INTERACTIONS: Final[dict[str, Any]] = {
+    "golden_id": "g_7f3a52c09d1e4b68",
+    "total": 512,
+    "interactions": [
+        {
+            "at": "2017-11-21T17:40:00Z",
+            "kind": "purchase",
+            "channel": "store",
+            "item": {
+                "key": "products:1082185",
+                "name": "TROPICAL FRUIT",
+                "category": "TROPICAL FRUIT",
+                "brand": "National",
+            },
+            "quantity": 1.0,
+            "amount": "1.38",
+            "currency": "USD",
+            "source": "pos_transactions",
+        }
+    ],
+    "next_cursor": "WyIwMDAwMTIiXQ",
+}
+
+RANKED: Final[dict[str, Any]] = {
+    "model": "churn",
+    "model_version": "3",
+    "data_use": "marketing",
+    "channel": "email",
+    "publication": "000012-5f0c2a7be913",
+    "customers": [
+        {
+            "rank": 4,
+            "golden_id": "g_7f3a52c09d1e4b68",
+            "score": 0.81,
+            "as_of": _AT,
+            "lawful_basis": "consent",
+            "reasons": _REASONS,
+            "offers": [_OFFER],
+        }
+    ],
+    "allowed": 912,
+    "suppressed": {"denied": 301, "no_consent": 1256},
+    "next_cursor": None,
+}
+
+
+def answers(example: dict[str, Any], status: int = 200) -> dict[int | str, dict[str, Any]]:
+    """An example as a route's `responses`."""
+    return {status: {"description": "The answer", "content": {"application/json": {"example": example}}}}
