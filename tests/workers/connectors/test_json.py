@@ -59,7 +59,7 @@ def test_no_rows(read_bytes, data: bytes) -> None:
     (b'[{"a":1},', r"is not JSON: .* \(line 1, column"),
     (b'[{"a":1},\n{"a":2', r"is not JSON: .* \(line 2, column"),
     (b'[{"a":1},]', "is not JSON"),
-    (b'[{"a":1} {"a":2}]', "is not JSON: Expecting ','"),
+    (b'[{"a":1} {"a":2}]', "is not JSON: Expecting ',' or ']'"),
     (b'{"a":[{}], "b"}', "is not JSON: Expecting ':'"),
     (b"{a: 1}", "is not JSON: Expecting a name"),
     (b"hello", "expected an array of objects, or an object with one array; found arrays under no key"),

@@ -24,6 +24,7 @@ _ROWS = 20_000
 # Values are not used, only where they end; float knows no limit to the digits of a number.
 _DECODER = json.JSONDecoder(parse_int=float)
 _WHITE = re.compile(r"[ \t\n\r]*")
+_COMMA = re.compile(r"[ \t\n\r]*,[ \t\n\r]*")
 _ONE_LINE = str.maketrans("\r\n", "  ")
 
 
@@ -44,7 +45,7 @@ def read(file: InputFile, options: FileOptions, expected: tuple[str, ...]) -> It
     try:
         elements = _elements(text, _array(text, file, options))
         while lines := list(islice(elements, _ROWS)):
-            data = "\n".join(e.translate(_ONE_LINE) for e in lines)
+            data = "\n".join(e.translate(_ONE_LINE) if "\n" in e or "\r" in e else e for e in lines)
             yield objects.batch(data.encode("utf-8", "surrogateescape"))
     except json.JSONDecodeError as error:
         raise file.bad(f"is not JSON: {error.msg} (line {error.lineno}, column {error.colno})") from error
@@ -136,14 +137,16 @@ def _elements(text: str, at: int) -> Iterator[str]:
 def _spans(text: str, at: int) -> Iterator[tuple[int, int]]:
     """Where each element of the array at `at` begins and ends; last comes the closing bracket's place."""
     at = _skip(text, at + 1)
+    comma = None
     while text[at : at + 1] != "]":
         end = _DECODER.raw_decode(text, at)[1]
         yield at, end
-        at = _skip(text, end)
-        if text[at : at + 1] != "]":
-            at = _skip(text, _past(",", text, at))
-            if text[at : at + 1] == "]":
-                raise json.JSONDecodeError("Expecting a value after the comma", text, at)
+        comma = _COMMA.match(text, end)
+        at = comma.end() if comma else _skip(text, end)
+        if not comma and text[at : at + 1] != "]":
+            raise json.JSONDecodeError("Expecting ',' or ']'", text, at)
+    if comma:
+        raise json.JSONDecodeError("Expecting a value after the comma", text, at)
     yield at, at + 1
 
 
