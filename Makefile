@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 BIN := .venv/bin
-.PHONY: help setup demo test lint format lock clean
+.PHONY: help setup demo test lint format lock secrets clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ format: setup ## bring the code to the one style
 
 lock: ## make the pinned requirements again from pyproject.toml, with the newest versions that fit
 	@infra/lock.sh
+
+secrets: ## random secrets for docker-compose.yml into .env, unless it is there
+	@infra/secrets.sh
 
 clean: ## remove what tools made; keeps .onefold, which holds data
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache dist

@@ -142,9 +142,10 @@ def _marker(process: Background) -> Path:
 def main(arguments: list[str]) -> None:
     """`HOME [FLOW=MODULE …]`: wait for the server, then serve."""
     home, *pairs = arguments
+    _marker(Background(NAME, Path(home))).unlink(missing_ok=True)
     settings = FlowsSettings()
     if not settings.prefect_api_url:
-        raise BadInput("PREFECT_API_URL is not set; start the runner with onefold, which knows the server")
+        raise BadInput("ONEFOLD_PREFECT_API_URL is not set; the runner must know its server")
     PrefectServer(settings.prefect_api_url, Path(home), None, False, settings.prefect_timeout).wait()
     serve(Path(home), settings, dict(pair.split("=", 1) for pair in pairs) or FLOWS)
 
