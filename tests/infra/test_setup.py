@@ -78,16 +78,7 @@ def test_an_api_host_installs_from_its_lock_alone_and_serves(tmp_path: Path) -> 
     itself = ["--no-deps", "--build-constraints", str(ROOT / "requirements-build.txt"), str(ROOT)]
     for command in (
         ["venv", "--quiet", "--python", sys.executable, str(tmp_path / "venv")],
-        [
-            "pip",
-            "install",
-            "--quiet",
-            "--python",
-            str(python),
-            "--require-hashes",
-            "-r",
-            str(ROOT / "requirements-api.txt"),
-        ],
+        ["pip", "install", "--quiet", "--python", str(python), *lock],
         ["pip", "install", "--quiet", "--python", str(python), *itself],
     ):
         done = subprocess.run([uv, *command], capture_output=True, text=True, check=False, timeout=240)
