@@ -13,12 +13,135 @@ import polars as pl
 
 from onefold_workers.identity.nicknames import nicknames
 
-_START = "ab al ash bar ben black brad bur car clay cole craw dal dan den dun ed far fen fitz gar glen grant hal ham har hart haw hol hud kel ken kirk lang lind lock mac mar mill mor nor os pem pen rad ran red rob ros rud san shel sher sil stan ston sum tem thorn tre up van wal war wes whit wil win wood york zim".split()
+_START = [
+    "ab",
+    "al",
+    "ash",
+    "bar",
+    "ben",
+    "black",
+    "brad",
+    "bur",
+    "car",
+    "clay",
+    "cole",
+    "craw",
+    "dal",
+    "dan",
+    "den",
+    "dun",
+    "ed",
+    "far",
+    "fen",
+    "fitz",
+    "gar",
+    "glen",
+    "grant",
+    "hal",
+    "ham",
+    "har",
+    "hart",
+    "haw",
+    "hol",
+    "hud",
+    "kel",
+    "ken",
+    "kirk",
+    "lang",
+    "lind",
+    "lock",
+    "mac",
+    "mar",
+    "mill",
+    "mor",
+    "nor",
+    "os",
+    "pem",
+    "pen",
+    "rad",
+    "ran",
+    "red",
+    "rob",
+    "ros",
+    "rud",
+    "san",
+    "shel",
+    "sher",
+    "sil",
+    "stan",
+    "ston",
+    "sum",
+    "tem",
+    "thorn",
+    "tre",
+    "up",
+    "van",
+    "wal",
+    "war",
+    "wes",
+    "whit",
+    "wil",
+    "win",
+    "wood",
+    "york",
+    "zim",
+]
 _MIDDLE = ["", "", "", "ing", "er", "en", "le", "ring", "ma", "ber", "der", "mon", "sa", "vin"]
-_END = "ton son ford ley man well field wood ham by worth er s ridge more stead gate bury den sen sky escu ez elli ani wicz ov a in".split()
-_ROADS = "street road avenue drive lane close court place terrace way".split()
+_END = [
+    "ton",
+    "son",
+    "ford",
+    "ley",
+    "man",
+    "well",
+    "field",
+    "wood",
+    "ham",
+    "by",
+    "worth",
+    "er",
+    "s",
+    "ridge",
+    "more",
+    "stead",
+    "gate",
+    "bury",
+    "den",
+    "sen",
+    "sky",
+    "escu",
+    "ez",
+    "elli",
+    "ani",
+    "wicz",
+    "ov",
+    "a",
+    "in",
+]
+_ROADS = ["street", "road", "avenue", "drive", "lane", "close", "court", "place", "terrace", "way"]
 _MAIL = ["mail.example", "post.example", "inbox.example", "web.example", "home.example"]
-_WORK = "politician writer painter lawyer soldier officer priest physician engineer merchant actor composer judge botanist footballer cricketer architect journalist banker farmer".split()
+_WORK = [
+    "politician",
+    "writer",
+    "painter",
+    "lawyer",
+    "soldier",
+    "officer",
+    "priest",
+    "physician",
+    "engineer",
+    "merchant",
+    "actor",
+    "composer",
+    "judge",
+    "botanist",
+    "footballer",
+    "cricketer",
+    "architect",
+    "journalist",
+    "banker",
+    "farmer",
+]
 _GROUPS: dict[str, list[str]] = {}
 for _name, _group in nicknames().items():
     _GROUPS.setdefault(_group, []).append(_name)
@@ -37,6 +160,10 @@ def _words(rng: np.random.Generator, count: int) -> np.ndarray:
         made |= dict.fromkeys("".join(s) for s in some)
         made |= dict.fromkeys(a + b for a, b in zip(list(made)[: count // 4], list(made)[::-1], strict=False))
     return np.array(list(made)[:count], dtype=object)
+
+
+def _letter(rng: np.random.Generator) -> str:
+    return chr(97 + int(rng.integers(26)))
 
 
 def _slip(rng: np.random.Generator, text: str) -> str:
@@ -95,12 +222,16 @@ def customers(records: int, seed: int = 7, duplicates: float = 0.3) -> tuple[pl.
     birth = (np.datetime64("1970-01-01") + days).astype(str).astype(object)
     mobile = np.array([f"07{int(x)}" for x in rng.integers(10_000_000, 99_999_999, persons)], dtype=object)
     phone = np.where(rng.random(persons) < 0.3, h_phone[home], mobile)
-    tail = rng.integers(0, 1000, persons)
     mail = np.array(_MAIL, dtype=object)[rng.integers(0, len(_MAIL), persons)]
-    email = np.array(
-        [f"{g}.{f}{t if t < 700 else ''}@{m}" for g, f, t, m in zip(given, family, tail, mail, strict=True)],
-        dtype=object,
+    name = given + "." + family
+    # An address belongs to one person: of those with the same name, all but the first have a number in it.
+    namesakes = pl.DataFrame({"name": name.tolist(), "mail": mail.tolist()}).select(
+        pl.int_range(pl.len()).over("name", "mail")
     )
+    number = namesakes.to_series().to_numpy() + np.where(
+        rng.random(persons) < 0.5, rng.integers(1, 99, persons) * 1000, 0
+    )
+    email = np.array([f"{n}{k or ''}@{m}" for n, k, m in zip(name, number, mail, strict=True)], dtype=object)
     extra = rng.integers(0, persons, records - persons)
     who = np.concatenate([np.arange(persons), extra])
     where = home[who]
@@ -142,7 +273,7 @@ def chronicle(persons: int, seed: int = 11) -> tuple[pl.DataFrame, pl.DataFrame]
         family = str(families[int(_zipf(rng, len(families), 1, 0.7)[0])])
         town, area = (
             str(towns[int(_zipf(rng, len(towns), 1)[0])]),
-            f"{chr(97 + int(rng.integers(26)))}{chr(97 + int(rng.integers(26)))}{int(rng.integers(1, 30))}",
+            f"{_letter(rng)}{_letter(rng)}{int(rng.integers(1, 30))}",
         )
         day = int(rng.integers(-130_000, -10_000))
         work = _WORK[int(_zipf(rng, len(_WORK), 1, 1.0)[0])]
@@ -159,10 +290,7 @@ def chronicle(persons: int, seed: int = 11) -> tuple[pl.DataFrame, pl.DataFrame]
         life.append((given, family, town, day, area, work, title))
     rows, who = [], []
     for i, person in enumerate(life):
-        codes = [
-            f"{person[4]} {int(rng.integers(1, 10))}{chr(97 + int(rng.integers(26)))}{chr(97 + int(rng.integers(26)))}"
-            for _ in range(3)
-        ]
+        codes = [f"{person[4]} {int(rng.integers(1, 10))}{_letter(rng)}{_letter(rng)}" for _ in range(3)]
         for _ in range(1 + min(int(rng.geometric(0.11)), 30)):
             rows.append(_mention(rng, person, codes))
             who.append(i)

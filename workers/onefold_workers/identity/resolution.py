@@ -74,7 +74,7 @@ def resolve(
     people = everyone.take(first)
     copies = np.bincount(place, minlength=people.size)
     rules = model.rules if model else derive_rules(people, PAIRS_PER_RECORD)
-    candidates, blocks = candidate_pairs(people, rules, PAIRS_PER_RECORD)
+    candidates, blocks = candidate_pairs(people, rules, _budget(people.size))
     pairs = compared(people, candidates, run_tasks)
     learned = _learn(people, pairs, rules, run_tasks, salt) if model is None else Learned(model, {})
     model = learned.model if threshold is None else learned.model.with_threshold(threshold)
@@ -88,6 +88,11 @@ def resolve(
     clusters = pl.DataFrame({"record_key": keys, "cluster": cluster})
     report = figures(keys, cluster, people, pairs, weight, blocks, learned.expected, model)
     return Resolution(clusters, edges(keys, first, place, pairs, weight, own, copies, model), model, report)
+
+
+def _budget(records: int) -> float:
+    """Pairs that a rule may bring per record: fewer as records grow, for coincidences grow with their square."""
+    return min(max(PAIRS_PER_RECORD * 200_000 / max(records, 1), 0.8), PAIRS_PER_RECORD)
 
 
 def _check(records: pl.DataFrame) -> None:

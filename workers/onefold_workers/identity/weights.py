@@ -21,6 +21,7 @@ from onefold_workers.identity.people import People
 
 Bits = npt.NDArray[np.float64]
 NEVER = -300.0
+HOPELESS = -8.0
 ATTRIBUTE_BOUNDS = (-5.0, 10.0)
 ATTRIBUTE_SHARED = 0.5
 _GROUPS = ("person", "family", "address", "attribute", "shared")
@@ -131,11 +132,17 @@ class Weigher:
         return np.asarray(bits - table[-1])
 
     def weigh(self, pairs: Compared) -> Bits:
-        """Match weights of pairs of these people, in bits."""
-        left, right, at = pairs.left, pairs.right, pairs.place
+        """Match weights of pairs of these people, in bits.
+
+        Values are looked at only where they could lift a pair above `HOPELESS`; others keep their pattern's weight.
+        """
         levels = unpacked(pairs.patterns, self.fields)
         base = _raw_sums(self.fields, levels, self.tables)
-        sums = {group: bits[at].copy() for group, bits in base.items()}
+        weight = combined(_settled(base), self.model.priors)
+        able = np.flatnonzero((weight + self._most(levels) > HOPELESS)[pairs.place])
+        weight = weight[pairs.place]
+        left, right, at = pairs.left[able], pairs.right[able], pairs.place[able]
+        sums = {group: bits[at] for group, bits in base.items()}
         for number, (field, extra) in enumerate(zip(self.fields, self._extra, strict=True)):
             if extra is None:
                 continue
@@ -147,7 +154,14 @@ class Weigher:
             if field.group == "person" and field.shared:
                 top = self.tables[number][-1:]
                 sums["shared"][same] += _shared(top + bits, field.shared) - _shared(top, field.shared)
-        return combined(_settled(sums), self.model.priors)
+        weight[able] = combined(_settled(sums), self.model.priors)
+        return weight
+
+    def _most(self, levels: Levels) -> Bits:
+        """The most that the values behind each pattern could add to its weight."""
+        most = [0.0 if e is None or not len(e) else max(float(e.max()), 0.0) for e in self._extra]
+        top = np.array([f.levels - 1 for f in self.fields])
+        return np.asarray((levels == top) @ np.array(most)) if most else np.zeros(len(levels))
 
     def voices(self, pairs: Compared) -> Bits:
         """How much each pair has to say, 0 to 1: what agreement of all it knows would give, by what it takes.
