@@ -1,0 +1,97 @@
+"""Drafts a data contract from a sample of a source: types, key, semantic kinds, maps, with remarks to check."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Any, cast
+
+import polars as pl
+import pyarrow as pa
+
+from onefold_storage import contracts
+from onefold_storage.errors import BadInput
+from onefold_workers.drafting.contract_text import column_lines, contract
+from onefold_workers.drafting.kinds import Guess, guesses
+from onefold_workers.drafting.maps import maps
+from onefold_workers.drafting.profile import Profile, profile
+from onefold_workers.drafting.roles import Roles, country_of, roles
+from onefold_workers.drafting.types import column_type
+
+__all__ = ["draft", "understand"]
+
+_FREE_TEXT = 60
+
+
+def draft(
+    sample: pa.Table, source: str, location: str, connector: str = "files", options: dict[str, Any] | None = None
+) -> str:
+    """The text of a contract for a source, from a sample of its rows; `contracts.parse` accepts it.
+
+    `sample`: some thousand rows, text columns for text formats. `source`: the contract's id (made fit if it is not).
+    Raises BadInput where the sample has no column.
+    """
+    name = source_name(source)
+    profiles, found, role = understand(sample, name)
+    if not profiles:
+        raise BadInput(f"{location}: expected a table with columns, found none")
+    person = bool({g.kind for g in found.values()}) or role.customer is not None
+    mapped = maps(name, profiles, found, role)
+    used = _used(mapped)
+    columns = []
+    for column, p in profiles.items():
+        guess = found.get(column)
+        code = column in role.key or column in (role.customer, role.item, role.order)
+        kind = column_type(p, guess, code=code)
+        key = role.key.index(column) + 1 if column in role.key else 0
+        # A time without which nothing happened; the customer may be missing: bought without a card.
+        required = role.transactions and column == role.time and p.complete
+        attribute = (
+            person and not role.transactions and not guess and not key and column not in used and bool(p.filled)
+            and p.length <= _FREE_TEXT
+        )  # fmt: skip
+        columns.append(column_lines(column, kind, guess, key=key, required=required, attribute=attribute))
+    left_out = [c for c in sample.column_names if c not in profiles]
+    home = country_of(profiles, found)
+    text = contract(name, location, connector, options or {}, columns, mapped, home, left_out)
+    contracts.parse(text, f"draft of {name}")
+    return text
+
+
+def understand(sample: pa.Table, source: str) -> tuple[dict[str, Profile], dict[str, Guess], Roles]:
+    """Profiles, proposed kinds and roles of a sample's columns."""
+    frame = cast("pl.DataFrame", pl.from_arrow(sample)) if sample.num_columns else pl.DataFrame()
+    profiles = {c: profile(c, frame.get_column(c)) for c in frame.columns if c and not c.startswith("_")}
+    found = guesses(profiles)
+    role = roles(source, profiles, found)
+    if role.customer and role.customer not in found:
+        # The number has no telling name: its scheme is this source's own, so that it links to nothing by accident.
+        found[role.customer] = Guess(
+            "external_id",
+            "low",
+            "rows with times repeat it, as they would a customer's number",
+            f"{source}_customer"[:60],
+        )
+    row_key = profiles[role.key[0]].compact if role.key else ""
+    return (
+        profiles,
+        found,
+        replace(role, item=None)
+        if role.item and profiles[role.item].compact == row_key and role.transactions
+        else role,
+    )
+
+
+def source_name(given: str) -> str:
+    """A contract's id out of any name: small letters, digits and _, beginning with a letter."""
+    name = re.sub(r"[^a-z0-9]+", "_", given.lower()).strip("_")
+    return (name if name[:1].isalpha() else f"source_{name}".rstrip("_"))[:63]
+
+
+def _used(mapped: list[tuple[dict[str, Any], str]]) -> set[str]:
+    used: set[str] = set()
+    for rules, _ in mapped:
+        for rule in rules.get("fields", {}).values():
+            used.add(rule if isinstance(rule, str) else str(rule.get("column")))
+        used |= {str(rules.get("effective_at"))}
+    return used

@@ -1,0 +1,133 @@
+"""Writes the contract: YAML with remarks for the person who checks it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from onefold_workers.drafting.kinds import Guess
+from onefold_workers.drafting.maps import Map
+from onefold_workers.drafting.types import Type
+
+
+def flow(value: Any) -> str:
+    """A value as one line of YAML (JSON is YAML; plain words stay bare)."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{flow(k)}: {flow(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(flow(v) for v in value) + "]"
+    if isinstance(value, str) and value.isidentifier() and value.isascii() and value.lower() not in _WORDS:
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+_WORDS = {"true", "false", "yes", "no", "on", "off", "null", "y", "n", "none", "nan", "inf"}
+
+
+def column_lines(
+    name: str, kind: Type, guess: Guess | None, *, key: int, required: bool, attribute: bool
+) -> list[str]:
+    """The lines of one property. `key`: its place in the primary key from 1, else 0."""
+    lines = [f"      - name: {flow(name)}", f"        logicalType: {kind.logical}"]
+    if kind.physical:
+        lines.append(f"        physicalType: {flow(kind.physical)}")
+    if key:
+        lines += ["        primaryKey: true", f"        primaryKeyPosition: {key}"]
+    if key or required:
+        lines.append("        required: true")
+    said = []
+    if guess:
+        said.append(f"{guess.kind}, {guess.confidence} confidence: {guess.why}.")
+    if kind.note:
+        said.append(kind.note)
+    if said:
+        lines.append(f"        description: {json.dumps(' '.join(said), ensure_ascii=False)}")
+    rules: dict[str, Any] = {}
+    if guess:
+        rules["kind"] = guess.kind
+        if guess.scheme:
+            rules["scheme"] = guess.scheme
+    if kind.format:
+        rules["format"] = kind.format
+    if attribute:
+        rules["attribute"] = True
+    if rules:
+        lines.append(f"        customProperties: [{{property: onefold, value: {flow(rules)}}}]")
+    return lines
+
+
+def map_lines(rules: Map, remark: str) -> list[str]:
+    """The lines of one map, its remark above it."""
+    lines = [f"        # Check: {remark}."] if remark else []
+    first, *rest = rules.items()
+    lines.append(f"        - {first[0]}: {flow(first[1])}")
+    for name, value in rest:
+        if name == "fields":
+            lines.append("          fields:")
+            lines += [f"            {n}: {flow(v)}" for n, v in value.items()]
+        else:
+            lines.append(f"          {name}: {flow(value)}")
+    return lines
+
+
+def contract(
+    source: str,
+    location: str,
+    connector: str,
+    options: dict[str, Any],
+    columns: list[list[str]],
+    maps: list[tuple[Map, str]],
+    country: str | None,
+    left_out: list[str],
+) -> str:
+    """The whole contract as text."""
+    lines = [
+        f"# Drafted from a sample of {source}. A person must check, before anything is decided on it:",
+        "#  - lawful_basis and data_use: drafted as consent, the strictest, without marketing: nobody is contacted on",
+        "#    the strength of this draft. State the basis that holds, and the purposes people were told of.",
+        "#  - the kinds below, first those of low or medium confidence, and the schemes of external IDs: two sources",
+        "#    that use one scheme say that equal numbers are one person. Rename a scheme where that is not so.",
+        "#  - the primary key, the time zone of times without one, the currency, and delivery: `snapshot` where each",
+        "#    package brings the whole table.",
+    ]
+    if left_out:
+        lines.append(f"# Left out, because names that begin with _ are the lake's: {', '.join(left_out)}.")
+    lines += [
+        "kind: DataContract",
+        "apiVersion: v3.1.0",
+        f"id: {source}",
+        "version: 0.1.0",
+        "status: draft",
+        f"name: {flow(source)}",
+        "description:",
+        f"  purpose: {json.dumps('Drafted from a sample; say here what the table is and what it is for.')}",
+        "schema:",
+        f"  - name: {source}",
+        "    logicalType: object",
+        "    properties:",
+        *(line for column in columns for line in column),
+        "customProperties:",
+        "  - property: onefold",
+        "    value:",
+        f"      connector: {flow(connector)}",
+        f"      location: {flow(location)}",
+    ]
+    if options:
+        lines.append(f"      options: {flow(options)}")
+    lines += [
+        "      delivery: append",
+        "      lawful_basis: consent",
+        "      data_use: [analytics]",
+        "      freshness: P1D",
+        "      timezone: UTC",
+    ]
+    lines.append(
+        f"      country: {flow(country)}" if country else "      # country: DE  # of phones and postcodes; unknown"
+    )
+    lines.append("      # currency: EUR  # of amounts without one")
+    if maps:
+        lines.append("      maps:")
+        lines += [line for rules, remark in maps for line in map_lines(rules, remark)]
+    else:
+        lines.append("      # No maps: the table shows neither people nor what they did. It lands in bronze only.")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,89 @@
+"""How a column's dates and times are written: the one strftime format that reads them, found by trying."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import polars as pl
+
+Cleaner = Callable[[pl.Expr], pl.Expr]
+_ISO_TIMES = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%d %H:%M:%S%.f%#z")
+_ISO_NAIVE = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M")
+_DAYS = (
+    "%Y-%m-%d", "%Y%m%d", "%d/%m/%Y", "%m/%d/%Y", "%d.%m.%Y", "%d-%m-%Y", "%m-%d-%Y", "%Y/%m/%d", "%Y.%m.%d",
+    "%d %b %Y", "%d-%b-%Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%d/%m/%y", "%m/%d/%y", "%d.%m.%y", "%d-%b-%y",
+)  # fmt: skip
+_CLOCKS = ("%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p")
+_LEAST = 0.5
+_LOOKED_AT = 500
+
+
+@dataclass(frozen=True)
+class Form:
+    """`format`: strftime, None for ISO 8601; `share` of values it reads; `times`: with a time of day;
+    `ambiguous`: day and month could be the other way round; `first` and `last` year read.
+    """
+
+    format: str | None
+    share: float
+    times: bool
+    ambiguous: bool
+    first: int
+    last: int
+    native: bool = False
+
+
+def form(text: pl.Series, dtype: pl.DataType) -> Form | None:
+    """The form that reads most of the values, or None where no form reads half of them."""
+    if isinstance(dtype, pl.Datetime) or dtype == pl.Date:
+        days = text.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
+        midnight = text.str.contains(r"^\d{4}-\d{2}-\d{2}(?:[T ]00:00:00(?:\.0+)?.*)?$").all()
+        return _form(None, days, times=not midnight, native=True) if days.len() else None
+    if dtype.is_float() or dtype == pl.Boolean or not text.len():
+        return None
+    # A form that fails on the first few hundred values is not worth trying on all.
+    few = text.head(_LOOKED_AT)
+    found: list[Form] = []
+    for written, days, times in _readings(few):
+        if days.is_not_null().mean() >= _LEAST:  # type: ignore[operator]
+            whole = next(d for w, d, _ in _readings(text, written) if w == written)
+            found.append(_form(written, whole, times=times))
+    plausible = [f for f in found if f.share >= _LEAST and f.first >= 1850 and f.last <= 2150]
+    if not plausible:
+        return None
+    best = max(plausible, key=lambda f: f.share)
+    rivals = [f for f in plausible if f.share == best.share and f.format != best.format]
+    swapped = any({"%d", "%m"} <= {(f.format or "")[:2], (best.format or "")[:2]} for f in rivals)
+    return Form(best.format, best.share, best.times, swapped, best.first, best.last)
+
+
+def _form(written: str | None, days: pl.Series, *, times: bool, native: bool = False) -> Form:
+    years = days.drop_nulls().dt.year()
+    share = float(days.is_not_null().mean() or 0.0)  # type: ignore[arg-type]
+    low, high = (years.quantile(0.02) or 0, years.quantile(0.98) or 0) if years.len() else (0, 0)
+    return Form(written, share, times, False, int(low), int(high), native)
+
+
+def _readings(text: pl.Series, only: str | None = "") -> list[tuple[str | None, pl.Series, bool]]:
+    """(format, days read, with a time) for each form, or for one only; ISO times count as one form, None."""
+    tries: list[tuple[str | None, pl.Series, bool]] = []
+    if only in ("", None):
+        utc = text.str.replace(r"[Zz]$", "+00:00")
+        read = pl.Series([None], dtype=pl.Date).new_from_index(0, text.len())
+        for iso in _ISO_TIMES:
+            moment = utc.str.to_datetime(iso, strict=False, time_zone="UTC", time_unit="us").dt.date()
+            read = read.zip_with(read.is_not_null(), moment)
+        for iso in _ISO_NAIVE:
+            read = read.zip_with(
+                read.is_not_null(), text.str.to_datetime(iso, strict=False, time_unit="us").dt.date()
+            )
+        tries.append((None, read, True))
+    for day in _DAYS:
+        if only in ("", day) and (day != "%Y%m%d" or text.str.contains(r"^\d{8}$").any()):
+            tries.append((day, text.str.to_date(day, strict=False), False))
+        for clock in _CLOCKS:
+            whole = f"{day} {clock}"
+            if only in ("", whole) and day != "%Y-%m-%d":
+                tries.append((whole, text.str.to_datetime(whole, strict=False, time_unit="us").dt.date(), True))
+    return tries

@@ -1,0 +1,289 @@
+"""What a table is about: its key, who a row belongs to, when it happened, what was bought, what was allowed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from onefold_workers.drafting.kinds import Guess, entity_reference
+from onefold_workers.drafting.profile import Profile
+from onefold_workers.drafting.vocabulary import longest, runs, tokens, vocabulary
+from onefold_workers.mapping_words import GRANTED, REVOKED
+
+_WISHES = frozenset(
+    {*GRANTED, *REVOKED, "no", "n", "false", "f", "0", "denied", "deny", "never", "nein", "non", "off"}
+)
+_PURCHASES = frozenset(
+    ["transaction", "transactions", "order", "orders", "sale", "sales", "purchase", "purchases", "pos", "invoice", "invoices"]
+)
+_CODE = r"^[\w.:/#-]{1,40}$"
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A column that says what a person allowed: by which channel, and whether it speaks of refusing."""
+
+    column: str
+    channel: str
+    refusal: bool
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Columns by what they do in the table; None where there is none."""
+
+    key: tuple[str, ...] = ()
+    customer: str | None = None
+    time: str | None = None
+    updated: str | None = None
+    amount: str | None = None
+    unit_price: bool = False
+    quantity: str | None = None
+    item: str | None = None
+    item_fields: dict[str, str] = field(default_factory=dict)
+    order: str | None = None
+    kind: str | None = None
+    channel: str | None = None
+    currency: str | None = None
+    wishes: tuple[Wish, ...] = ()
+    purchases: bool = False
+
+    @property
+    def transactions(self) -> bool:
+        """Rows are things that happened to a customer."""
+        return self.time is not None and self.customer is not None and (self.customer,) != self.key
+
+
+def roles(source: str, profiles: dict[str, Profile], guesses: dict[str, Guess]) -> Roles:
+    """Find the roles of a table's columns."""
+    free = {n: p for n, p in profiles.items() if n not in guesses}
+    known = vocabulary().roles
+    time = _time(free)
+    person = {g.kind for g in guesses.values()} - {"external_id", "country", "region", "city"}
+    customer = _customer(profiles, guesses, time=time is not None, person=bool(person))
+    happened = time is not None and customer is not None and not profiles[customer].unique
+    item = _entity(profiles, "item", guesses)
+    order = _entity(profiles, "order", guesses)
+    key = _key(profiles, guesses, customer if happened else None, item, order, transactions=happened)
+    amount, unit_price = _amount(free, item, order)
+    quantity = _measure(free, known["quantity"], {amount})
+    bought = bool({*tokens(source)} & _PURCHASES) or amount is not None or quantity is not None or item is not None
+    return Roles(
+        key=key,
+        customer=customer,
+        time=time,
+        updated=_named_time(free, "updated"),
+        amount=amount,
+        unit_price=unit_price,
+        quantity=quantity,
+        item=item,
+        item_fields=_item_fields(free, item),
+        order=order if order and (order,) != key else None,
+        kind=_few(free, known["kind"], 40),
+        channel=_few(free, known["channel"], 20),
+        currency=_currency(free),
+        wishes=_wishes(free),
+        purchases=bought,
+    )
+
+
+def is_time(p: Profile) -> bool:
+    """The column holds times of things, and its name does not speak against it."""
+    if not p.when or p.when.share < 0.9:
+        return False
+    words = vocabulary().roles["time"] | vocabulary().roles["created"] | vocabulary().roles["updated"]
+    digits_only = p.when.format == "%Y%m%d"
+    return not digits_only or bool(runs(p.words) & words) or (p.when.share > 0.99 and not p.native)
+
+
+def _time(free: dict[str, Profile]) -> str | None:
+    """When it happened: of the columns with dates, the best named one, with a time of day rather than without."""
+    known = vocabulary().roles
+    ranked = []
+    for place, (name, p) in enumerate(free.items()):
+        if not is_time(p) or p.when is None:
+            continue
+        named = longest(p.words, known["time"]) > 0
+        changed = longest(p.words, known["updated"]) > 0
+        ended = bool(
+            {"end", "ende", "due", "expiry", "expires", "valid", "until", "ship", "shipped"} & set(p.words)
+        )
+        ranked.append((changed, ended, not named, not p.when.times, -p.when.share, place, name))
+    return min(ranked)[-1] if ranked else None
+
+
+def _named_time(free: dict[str, Profile], role: str) -> str | None:
+    words = vocabulary().roles[role]
+    return next((n for n, p in free.items() if is_time(p) and longest(p.words, words)), None)
+
+
+def _customer(profiles: dict[str, Profile], guesses: dict[str, Guess], *, time: bool, person: bool) -> str | None:
+    """Who a row belongs to: a customer's number; else, where rows have times, an id that repeats or an email."""
+    named = [n for n, p in profiles.items() if entity_reference(p, "customer") and n in guesses]
+    if named:
+        return min(named, key=lambda n: (not profiles[n].complete, list(profiles).index(n)))
+    loyalty = [n for n, g in guesses.items() if g.scheme in ("loyalty_card", "device")]
+    if loyalty:
+        return loyalty[0]
+    if not time:
+        return None
+    mails = [n for n, g in guesses.items() if g.kind == "email" and profiles[n].filled > 0.5 * profiles[n].rows]
+    if mails:
+        return mails[0] if not profiles[mails[0]].unique else None
+    rows = vocabulary().roles["row"]
+    repeated = [n for n, p in profiles.items() if n not in guesses and _may_be_code(p) and p.distinct < p.filled]
+    plain = [n for n in repeated if profiles[n].compact in rows]
+    if plain:
+        return plain[0]
+    nameless = [
+        n for n in repeated if _nameless(profiles[n]) and profiles[n].distinct > max(20, profiles[n].rows // 50)
+    ]
+    return max(nameless, key=lambda n: profiles[n].distinct) if nameless and not person else None
+
+
+def _nameless(p: Profile) -> bool:
+    return bool(re.fullmatch(r"(?:column|col|field|f|c|v|var|x|unnamed)?(?:\d+)?", p.compact))
+
+
+def _may_be_code(p: Profile) -> bool:
+    dated = p.when is not None and p.when.share > 0.9 and not p.integers
+    compact_date = p.when is not None and p.when.format == "%Y%m%d" and p.when.share > 0.9
+    whole = p.dtype.is_float() and p.decimals == 0
+    return (
+        p.share(_CODE) > 0.95
+        and not dated
+        and not compact_date
+        and (whole or not p.decimals)
+        and not p.truth_values
+    )
+
+
+def _entity(profiles: dict[str, Profile], entity: str, guesses: dict[str, Guess]) -> str | None:
+    found = [n for n, p in profiles.items() if n not in guesses and entity_reference(p, entity)]
+    ids = vocabulary().roles["id"] | vocabulary().entities[entity]
+    return min(found, key=lambda n: (profiles[n].words[-1] not in ids, list(profiles).index(n))) if found else None
+
+
+def _key(
+    profiles: dict[str, Profile],
+    guesses: dict[str, Guess],
+    customer: str | None,
+    item: str | None,
+    order: str | None,
+    *,
+    transactions: bool,
+) -> tuple[str, ...]:
+    """The primary key: unique and always there; an id by name first, then the leftmost code."""
+    known = vocabulary().roles
+
+    def may(name: str) -> bool:
+        p, guess = profiles[name], guesses.get(name)
+        if guess and guess.kind != "external_id":
+            return False
+        return p.unique and name != customer and _may_be_code(p) and not name.startswith("_")
+
+    unique = [n for n in profiles if may(n)]
+    rows = [n for n in unique if profiles[n].compact in known["row"]]
+    named = [n for n in unique if n in (item, order) or set(profiles[n].words) & known["id"]]
+    customers = [n for n in unique if entity_reference(profiles[n], "customer")]
+    first = next(iter(profiles), None)
+    codes = [n for n in unique if n == first and (_nameless(profiles[n]) or profiles[n].letters > 0.5)]
+    ordered = [*rows, *named] if transactions else [*customers, *rows, *named]
+    chosen = next(iter([*ordered, *codes]), None)
+    return (chosen,) if chosen else ()
+
+
+def _amount(free: dict[str, Profile], item: str | None, order: str | None) -> tuple[str | None, bool]:
+    """(money column, it is the price of one): the best named number; without names, the one with cents."""
+    known = vocabulary().roles
+    ranked = []
+    for place, (name, p) in enumerate(free.items()):
+        if not _is_number(p) or name in (item, order) or set(p.words) & known["not_amount"]:
+            continue
+        length = longest(p.words, known["amount"])
+        unit = bool(runs(p.words) & known["unit"])
+        if length:
+            total = bool({"total", "amount", "value", "revenue", "net", "gross"} & set(p.words))
+            ranked.append((unit, not total, not p.decimals, place, name))
+        elif _nameless(p) and p.decimals > 0.5 and p.share(r"\.\d{2}$") > 0.5:
+            ranked.append((unit, True, False, place + 1000, name))
+    if not ranked:
+        return None, False
+    best = min(ranked)
+    return best[-1], best[0]
+
+
+def _is_number(p: Profile) -> bool:
+    money = p.share(r"^[-+(]?\s*\p{Sc}?\s*[-+]?\d[\d.,' ]*\s*(?:\p{Sc}|[A-Z]{3})?\)?$")
+    dated = p.when is not None and p.when.share > 0.9
+    return (p.numbers > 0.98 or money > 0.98) and not p.leading_zeros and not dated and p.filled > 0
+
+
+def _measure(free: dict[str, Profile], words: frozenset[str], taken: set[str | None]) -> str | None:
+    for name, p in free.items():
+        if name not in taken and longest(p.words, words) and _is_number(p) and not entity_reference(p, "item"):
+            return name
+    return None
+
+
+def _few(free: dict[str, Profile], words: frozenset[str], most: int) -> str | None:
+    for name, p in free.items():
+        if p.compact in words and 1 <= p.distinct <= most and p.letters > 0.8:
+            return name
+    return None
+
+
+def _currency(free: dict[str, Profile]) -> str | None:
+    words = vocabulary().roles["currency"]
+    return next((n for n, p in free.items() if p.compact in words and p.share(r"^[A-Za-z]{3}$") > 0.9), None)
+
+
+def _item_fields(free: dict[str, Profile], item: str | None) -> dict[str, str]:
+    """Columns that describe the item, by canonical field."""
+    known, found = vocabulary().roles, {}
+    for canonical in ("category", "department", "brand", "name"):
+        for name, p in free.items():
+            words = longest(p.words, known[f"item_{canonical}"])
+            whole = p.compact in known[f"item_{canonical}"]
+            if name != item and name not in found.values() and (whole or words > 6) and p.letters > 0.5:
+                found[canonical] = name
+                break
+    return found
+
+
+def _wishes(free: dict[str, Profile]) -> tuple[Wish, ...]:
+    known = vocabulary()
+    found = []
+    for name, p in free.items():
+        said = runs(p.words)
+        refusal = bool(said & known.roles["refusal"])
+        if not (refusal or said & known.roles["consent"]) or p.distinct > 8 or p.share_in(_WISHES) < 0.8:
+            continue
+        channel = next((c for c, words in known.channels.items() if said & words), "any")
+        found.append(Wish(name, channel, refusal))
+    return tuple(found)
+
+
+def country_of(profiles: dict[str, Profile], guesses: dict[str, Guess]) -> str | None:
+    """The country that the table's regions or its only country stand for, if that is plain."""
+    from onefold_workers.cleaning.places import country as standard
+    from onefold_workers.cleaning.words import REGIONS
+
+    for name, guess in guesses.items():
+        p = profiles[name]
+        if guess.kind == "country":
+            seen = p.text.alias("x").to_frame().select(standard(pl.col("x"))).to_series().drop_nulls()
+            common = seen.value_counts(sort=True)
+            if seen.len() and common["count"][0] > 0.9 * p.text.len():
+                return str(common.item(0, 0))
+        if guess.kind == "region":
+            shares = {}
+            for country, pairs in REGIONS.items():
+                names = dict(pair.replace("~", " ").rsplit(":", 1) for pair in pairs.split())
+                shares[country] = p.share_in(frozenset({*names, *(c.lower() for c in names.values())}))
+            best = max(shares, key=lambda c: shares[c])
+            if shares[best] > 0.7:
+                return best
+    return None
