@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -64,20 +65,36 @@ class Home:
         return create_app(self.storage, PlatformSettings(**{"api_poll_seconds": 0.05, **settings}))
 
 
+def _open(folder: Path) -> Home:
+    storage = StorageSettings(home=folder, now=NOW)
+    ledger = Ledger.open(storage.ledger, FixedClock(NOW))
+    return Home(storage, ledger, KeyedHash.at(storage.root / "secret"), Publications(Objects(storage.lake)))
+
+
 @pytest.fixture
 def home(tmp_path: Path) -> Iterator[Home]:
     """An empty installation."""
-    storage = StorageSettings(home=tmp_path / "home", now=NOW)
-    with Ledger.open(storage.ledger, FixedClock(NOW)) as ledger:
-        hashed = KeyedHash.at(storage.root / "secret")
-        yield Home(storage, ledger, hashed, Publications(Objects(storage.lake)))
+    opened = _open(tmp_path / "home")
+    with opened.ledger:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def _pattern(tmp_path_factory: pytest.TempPathFactory, made_up: ModuleType) -> Path:
+    """An installation that published once, to be copied."""
+    made = _open(tmp_path_factory.mktemp("pattern") / "home")
+    with made.ledger:
+        made.publish(made_up.gold_frames(), made_up.facts())
+    return made.storage.root
 
 
 @pytest.fixture
-def published(home: Home, made_up: ModuleType) -> Home:
+def published(_pattern: Path, tmp_path: Path) -> Iterator[Home]:
     """An installation that has published 200 customers."""
-    home.publish(made_up.gold_frames(), made_up.facts())
-    return home
+    shutil.copytree(_pattern, tmp_path / "home")
+    opened = _open(tmp_path / "home")
+    with opened.ledger:
+        yield opened
 
 
 @pytest.fixture

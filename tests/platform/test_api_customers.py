@@ -1,0 +1,148 @@
+"""Customers through HTTP: profiles, interactions and search, held to the shapes that the documentation shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from onefold.api import examples
+from onefold.api.shapes import Customer, Interactions, RankedAnswer, SearchAnswer, Segments
+
+Ask = Callable[..., Any]
+
+
+def test_the_examples_of_the_documentation_have_its_shapes() -> None:
+    Customer.model_validate(examples.CUSTOMER)
+    SearchAnswer.model_validate(examples.FOUND)
+    Interactions.model_validate(examples.INTERACTIONS)
+    RankedAnswer.model_validate(examples.RANKED)
+
+
+def test_a_customer_with_everything_known(ask: Ask) -> None:
+    body = ask("GET", "/v1/customers/g0000003").json()
+    found = Customer.model_validate(body)
+    assert found.golden_id == "g0000003" and found.merged_from is None
+    assert found.profile["given_name"] == "Dora"
+    assert {s.model for s in found.scores} == {"churn", "value"} and all(s.reasons for s in found.scores)
+    assert [o.rank for o in found.offers] == [1, 2, 3]
+    assert {(m.data_use, m.channel) for m in found.may_contact} == {
+        ("marketing", "email"), ("marketing", "phone"), ("marketing", "post"), ("service", "email"),
+    }  # fmt: skip
+    assert found.consents[0].state == "GRANTED" and found.consents[0].subject_kind == "email"
+
+
+@pytest.mark.parametrize("merged", ["old1", "old2"])
+def test_a_merged_id_answers_with_its_survivor(ask: Ask, merged: str) -> None:
+    found = Customer.model_validate(ask("GET", f"/v1/customers/{merged}").json())
+    assert (found.golden_id, found.merged_from) == ("g0000000", merged)
+    page = Interactions.model_validate(ask("GET", f"/v1/customers/{merged}/interactions").json())
+    assert page.golden_id == "g0000000"
+
+
+def test_an_id_whose_survivor_is_unknown_is_nobody(ask: Ask) -> None:
+    assert ask("GET", "/v1/customers/gone").status_code == 404
+
+
+@pytest.mark.parametrize("limit", [1, 5, 12, 200])
+def test_interactions_page_by_page_are_all_and_each_once(ask: Ask, limit: int) -> None:
+    whole = ask("GET", "/v1/customers/g0000003/interactions", params={"limit": 200}).json()
+    assert whole["total"] == 12 and whole["next_cursor"] is None
+    rows, cursor, pages = [], None, 0
+    while pages == 0 or cursor:
+        answer = ask(
+            "GET",
+            "/v1/customers/g0000003/interactions",
+            params={"limit": limit} | ({"cursor": cursor} if cursor else {}),
+        )
+        page = Interactions.model_validate(answer.json())
+        rows += answer.json()["interactions"]
+        cursor, pages = page.next_cursor, pages + 1
+    assert rows == whole["interactions"] and pages == -(-12 // limit)
+    assert [r["at"] for r in rows] == sorted((r["at"] for r in rows), reverse=True)
+
+
+def test_a_cursor_of_another_customer_is_refused(ask: Ask) -> None:
+    cursor = ask("GET", "/v1/customers/g0000003/interactions", params={"limit": 1}).json()["next_cursor"]
+    answer = ask("GET", "/v1/customers/g0000004/interactions", params={"cursor": cursor})
+    assert answer.status_code == 422 and answer.json()["error"]["field"] == "cursor"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"email": "person3@example.org"},
+        {"email": "  Person3@EXAMPLE.org "},
+        {"phone": "+1 (937) 555-0003"},
+        {"external_id": {"scheme": "loyalty_card", "value": "3"}},
+        {"external_id": {"scheme": "loyalty_card", "value": " 3 "}},
+    ],
+)
+def test_an_identifier_finds_exactly_one(ask: Ask, query: dict[str, Any]) -> None:
+    found = SearchAnswer.model_validate(ask("POST", "/v1/customers/search", json=query).json())
+    assert [c.golden_id for c in found.customers] == ["g0000003"]
+    assert found.customers[0].name == "Dora Adler" and not found.more
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"email": "person@example.org"},
+        {"email": "erson3@example.org"},
+        {"external_id": {"scheme": "loyalty_card", "value": "33333"}},
+        {"external_id": {"scheme": "crm_contact", "value": "3"}},
+        {"external_id": {"scheme": "email", "value": "nobody@example.org"}},
+        {"name": "Zacharias"},
+        {"name": '" OR name:* NEAR('},
+        {"name": "-- ; DROP"},
+        {"name": "'' ''"},
+    ],
+)
+def test_what_finds_nobody(ask: Ask, query: dict[str, Any]) -> None:
+    answer = ask("POST", "/v1/customers/search", json=query)
+    assert answer.status_code == 200 and answer.json() == {"customers": [], "more": False}
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("dora adler", "Dora Adler"),
+        ("ADLER, Dora", "Dora Adler"),
+        ("dor adl", "Dora Adler"),
+        ("celik brandt", "Çelik Brandt"),
+        ("Émile dvor", "Émile Dvořák"),
+        ("jurgen grunwald", "Jürgen Grünwald"),
+    ],
+)
+def test_names_are_found_by_their_words_without_regard_to_accents(ask: Ask, text: str, name: str) -> None:
+    found = ask("POST", "/v1/customers/search", json={"name": text}).json()
+    assert found["customers"] and {c["name"] for c in found["customers"]} == {name}
+
+
+def test_a_wide_search_is_bounded_and_says_so(ask: Ask) -> None:
+    found = ask("POST", "/v1/customers/search", json={"name": "an", "limit": 5}).json()
+    assert len(found["customers"]) == 5 and found["more"]
+    seen = [c["last_seen"] for c in found["customers"]]
+    assert seen == sorted(seen, reverse=True)
+
+
+def test_segments_models_and_sources(ask: Ask) -> None:
+    segments = Segments.model_validate(ask("GET", "/v1/segments").json())
+    assert {s.segment: s.customers for s in segments.segments} == {"champions": 20, "regulars": 180}
+    models = {m["name"]: m for m in ask("GET", "/v1/models").json()["models"]}
+    assert models["churn"]["value"] == 0.876 and models["churn"]["baseline"] == 0.825
+    assert (models["churn"]["scored"], models["next_best_offer"]["scored"]) == (200, 200)
+    sources = {s["source"]: s for s in ask("GET", "/v1/sources").json()["sources"]}
+    assert sources["pos_transactions"]["fresh"] and not sources["crm_contacts"]["fresh"]
+    assert sources["crm_contacts"]["failed_events"] == 17 and sources["crm_contacts"]["generated"]
+
+
+def test_sources_follow_the_ledger(ask: Ask, published: Any) -> None:
+    from onefold_storage.packages import Package
+
+    now = published.storage.now
+    published.ledger.packages.record(Package("crm_contacts", 1, "c", "crm.db", 10, 7, 1, 2, 0, now, now))
+    crm = next(s for s in ask("GET", "/v1/sources").json()["sources"] if s["source"] == "crm_contacts")
+    assert crm["fresh"] and crm["age_s"] == 0
+    assert crm["sent"] == crm["landed"] + crm["failed"] + crm["repeated"] + crm["suppressed"] == 10
