@@ -30,6 +30,8 @@ _FREQUENT = 3
 _TRAINING_PAIRS = 2_000_000
 _CROWD = 20
 _STRONG_ODDS = 7.0
+LIKELIEST = 0.02
+"""The largest share of pairs that may be believed to be one person, however few the records."""
 CLUSTER_SHARE = 0.5
 """How far m is taken from clusters instead of from single pairs."""
 
@@ -93,7 +95,7 @@ def estimate(
         m = _within(fields, levels, pairs, owner, m)
     parameters = tuple(FieldParameters(f.name, _plain(a), _plain(b)) for f, a, b in zip(fields, m, u, strict=True))
     by_pattern = np.bincount(pairs.place, minlength=len(levels)).astype(np.float64)
-    priors = _priors(fields, levels, by_pattern, parameters, people.size, shape)
+    priors = _priors(fields, levels, by_pattern, parameters, float(people.persons.sum()), shape)
     model = IdentityModel(
         parameters,
         priors,
@@ -142,9 +144,13 @@ def _frequencies(people: People, field: Field, owner: Rows, salt: str) -> _Count
     known = values.known
     if field.name in NO_FREQUENCY or not known.any():
         return _Counts({}, 1.0, None, np.ones(values.size))
-    pair = distinct(owner[known] << 32 | values.codes[known].astype(np.int64))
-    counts = np.bincount(pair & 0xFFFFFFFF, minlength=values.size).astype(np.float64)
-    total = float(len(distinct(pair >> 32)))
+    pair = owner[known] << 32 | values.codes[known].astype(np.int64)
+    order = np.argsort(pair, kind="stable")
+    pair = pair[order]
+    start = np.flatnonzero(np.append(True, pair[1:] != pair[:-1]))
+    persons = np.maximum.reduceat(people.persons[known][order], start)
+    counts = np.bincount(pair[start] & 0xFFFFFFFF, weights=persons, minlength=values.size)
+    total = float(persons.sum())
     rare = min(2.0 / total, 1.0)
     frequent = np.flatnonzero(counts >= _FREQUENT)
     shares = np.full(values.size, rare)
@@ -248,14 +254,14 @@ def _priors(
     levels: Levels,
     counts: Bits,
     parameters: tuple[FieldParameters, ...],
-    records: int,
+    records: float,
     shape: tuple[bool, bool],
 ) -> Priors:
     """Shares of the explanations among all pairs: EM over the candidates; pairs that never met are strangers."""
     total = max(records * (records - 1) / 2, 1.0)
     sums = group_sums(fields, levels, tables(fields, parameters))
-    start = min(0.1, 0.5 * records / total)
-    least = min(0.1, 0.02 * records / total)
+    start = min(LIKELIEST, 0.5 * records / total)
+    least = min(LIKELIEST, 0.02 * records / total)
     on = (True, shape[0], all(shape), shape[0])
     priors = Priors(start, 0.1 * start * on[1], 0.1 * start * on[2], 0.1 * start * on[3])
     for _ in range(_STEPS):
@@ -264,7 +270,7 @@ def _priors(
         share = (_shares(explanations(sums, priors)) * counts).sum(axis=1) / total
         new = [max(float(s), least * (1.0 if i == 0 else 0.2)) * on[i] for i, s in enumerate(share[:4])]
         size = sum(new)
-        priors, old = Priors(*(x / size * min(size, 0.5) for x in new)), priors
+        priors, old = Priors(*(x / size * min(size, LIKELIEST) for x in new)), priors
         if abs(priors.same - old.same) + abs(priors.household - old.household) < _CLOSE * old.same:
             break
     return priors

@@ -35,6 +35,12 @@ class People:
     given_token: Codes
     family_token: Codes
     slots: dict[str, Codes] = field(default_factory=dict)
+    counted: npt.NDArray[np.float64] | None = None
+
+    @property
+    def persons(self) -> npt.NDArray[np.float64]:
+        """How many persons each record stands for when values are counted: 1, but for copies of poor records."""
+        return np.ones(self.size) if self.counted is None else self.counted
 
     @property
     def fields(self) -> tuple[Field, ...]:

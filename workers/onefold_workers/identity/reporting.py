@@ -33,6 +33,7 @@ def edges(
     lowest = pairs.rules[kept] & (~pairs.rules[kept] + np.uint64(1))
     rule = np.where(lowest > 0, np.log2(np.maximum(lowest, 1).astype(np.float64)), len(names) - 1).astype(np.int64)
     copied = np.flatnonzero((copies[place] > 1) & (first[place] != np.arange(len(place))))
+    copied = copied[own[place[copied]] > model.threshold + GREY]
     left = np.concatenate([first[pairs.left[kept]], first[place[copied]]])
     right = np.concatenate([first[pairs.right[kept]], copied])
     bits = np.concatenate([weight[kept], own[place[copied]]])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,12 +18,14 @@ from onefold_workers.identity.estimation import Learned, estimate, random_sample
 from onefold_workers.identity.model import IdentityModel
 from onefold_workers.identity.people import People, Rows, encode_people, profiles
 from onefold_workers.identity.reporting import edges, figures
-from onefold_workers.identity.weights import Bits, Weigher
+from onefold_workers.identity.weights import Bits, Weigher, log2, tells_a_person
 
 PAIRS_PER_RECORD = 3.0
 INNER_PAIRS_PER_RECORD = 10
 LARGEST_COMPONENT = 600
 BIRTH = "birth_date"
+CERTAIN = 10.0
+FEW = 1_000
 NONE = np.zeros((0, 2), dtype=np.int64)
 
 
@@ -73,6 +75,8 @@ def resolve(
     first, place = profiles(everyone, np.unique(np.concatenate([must.ravel(), cannot.ravel()])))
     people = everyone.take(first)
     copies = np.bincount(place, minlength=people.size)
+    rich = tells_a_person(people, log2(1 / max(len(keys), FEW)) if model is None else log2(model.priors.same))
+    people = replace(people, counted=np.where(rich, 1.0, copies))
     rules = model.rules if model else derive_rules(people, PAIRS_PER_RECORD)
     candidates, blocks = candidate_pairs(people, rules, _budget(people.size))
     pairs = compared(people, candidates, run_tasks)
@@ -83,7 +87,7 @@ def resolve(
     pairs = _completed(people, pairs, weigher, must, run_tasks)
     weight = weigher.weigh(pairs)
     label = _clustered(people, pairs, weigher, weight, must, cannot)
-    own = _copies(weigher, copies)
+    own = _copies(weigher, copies, rich)
     cluster = _spread(label, place, first, own, model.threshold)
     clusters = pl.DataFrame({"record_key": keys, "cluster": cluster})
     report = figures(keys, cluster, people, pairs, weight, blocks, learned.expected, model)
@@ -190,12 +194,17 @@ def _first_of(label: Rows) -> Rows:
     return first[place].astype(np.int64)
 
 
-def _copies(weigher: Weigher, copies: npt.NDArray[np.integer]) -> Bits:
-    """For profiles that several records share: the weight of two such records; elsewhere not a number."""
+def _copies(weigher: Weigher, copies: npt.NDArray[np.integer], rich: npt.NDArray[np.bool_]) -> Bits:
+    """For profiles that several records share: the weight of two such records; elsewhere not a number.
+
+    A record that says enough to tell a person is one person however often it was copied.
+    """
     own = np.full(len(copies), np.nan)
     rows = np.flatnonzero(copies > 1)
     if rows.size:
         own[rows] = weigher.weigh(counted(rows, rows, compare_pairs(weigher.people, rows, rows)))
+        certain = weigher.model.threshold + CERTAIN
+        own[rows] = np.where(rich[rows], np.maximum(own[rows], certain), own[rows])
     return own
 
 

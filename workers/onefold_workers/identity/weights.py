@@ -105,6 +105,17 @@ def combined(sums: Sums, priors: Priors) -> Bits:
     return np.asarray(np.logaddexp2(e[0], e[1]) - np.logaddexp2(np.logaddexp2(e[2], e[3]), e[4]))
 
 
+def tells_a_person(people: People, prior: float) -> npt.NDArray[np.bool_]:
+    """Whether two records identical to each one would be one person, by what is believed before learning.
+
+    `prior`: log2 of the share of pairs that are one person.
+    """
+    total = np.full(people.size, prior)
+    for field in people.fields:
+        total += people.columns[field.name].known * np.log2(field.match[-1] / field.random[-1])
+    return total > 0
+
+
 class Weigher:
     """Weighs pairs of these people under a model; frequencies of values are looked up once."""
 
