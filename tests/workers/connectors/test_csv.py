@@ -135,7 +135,8 @@ def test_what_another_encoding_cannot_say_costs_only_its_row(read_bytes, encodin
 @pytest.mark.parametrize(("data", "message"), [
     (b"", "the file is empty; expected a header line and rows"),
     (b"\n\n\r\n", "the file is empty"),
-    (b"a,b,a\n1,2,3\n", "header: named twice: 'a'"),
+    (b"a,b,a\n1,2,3\n", r"header: columns 1 and 3 share a name \(a\)"),
+    (b"ann,1,ann\n1,2,3\n", "header: columns 1 and 3 share a name; every column needs its own"),
     (b"a,,c\n1,2,3\n", "header: column 2 of 3 has no name"),
     (b"a,b\xff\n1,2\n", "the header is not UTF-8 text; set the option `encoding`"),
     ("a,b\n1,2\n".encode("utf-16-le"), "the header is not UTF-8 text"),

@@ -27,6 +27,8 @@ def test_the_option_names_one_of_several_arrays(read_bytes) -> None:
     assert read_bytes(data, "x.json", records="people", columns=("a",)).values == [{"a": "1"}]
     with pytest.raises(BadInput, match=r"found arrays under 'tags', 'people'; name one with the option `records`"):
         read_bytes(data, "x.json")
+    with pytest.raises(BadInput, match=r"found arrays under 'b', others; name one"):
+        read_bytes(b'{"b": [], "ann@example.org": []}', "x.json")
     with pytest.raises(BadInput, match=r"expected an array under 'cats', found arrays under 'tags', 'people'"):
         read_bytes(data, "x.json", records="cats")
 

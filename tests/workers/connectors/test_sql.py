@@ -180,6 +180,22 @@ def test_postgres_keeps_types(server, read_all) -> None:
     assert found.tables[0].schema.field("amount").type == pa.decimal128(12, 2)
 
 
+@pytest.mark.parametrize(("kind", "usual"), [
+    ("date", date(2017, 5, 1)),
+    ("timestamp", datetime(2017, 5, 1)),
+    ("timestamptz", datetime(2017, 5, 1, tzinfo=UTC)),
+])  # fmt: skip
+def test_postgres_times_beyond_pythons_stop_nobody(server, read_all, kind: str, usual: date) -> None:
+    url, connection = server
+    connection.exec_driver_sql(f"set time zone 'UTC'; create table trial.t (id int primary key, at {kind})")
+    connection.exec_driver_sql("insert into trial.t values (1, '2017-05-01'), (2, 'infinity')")
+    connection.exec_driver_sql("insert into trial.t values (3, '0044-03-15 BC')")
+    found = read_all(url, "sql", table="trial.t", rows=1)[0].values
+    assert [r["at"] for r in found[:2]] == [usual, "infinity"]
+    assert found[2]["at"].startswith("0044-03-15")
+    assert read_all(url, "sql", table="trial.t")[0].values[0]["at"] == str(usual)
+
+
 def test_postgres_streams_in_order(server, read_all) -> None:
     url, connection = server
     connection.exec_driver_sql("create table trial.many (id int primary key, name text)")

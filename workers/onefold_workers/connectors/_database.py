@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pyarrow as pa
 import sqlalchemy as sa
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SAWarning, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from onefold_storage.errors import BadInput, Unavailable
 from onefold_workers.connectors._locations import Location
+from onefold_workers.connectors._values import arrow_type
 
 _FRAGMENT = re.compile(r"#([\w.$ -]+)$")
 _LISTED = 20
@@ -53,6 +55,8 @@ class Database:
             raise BadInput(f"{where}: {url.drivername} is asynchronous; name a driver that is not")
         if engine.dialect.name == "sqlite":
             sa.event.listen(engine, "connect", _keep_all_text)
+        elif engine.dialect.driver == "psycopg":
+            sa.event.listen(engine, "connect", _keep_all_times)
         try:
             connection = engine.connect()
         except DBAPIError as error:
@@ -104,7 +108,9 @@ class Database:
         if not inspector.has_table(bare, schema or None):
             names = [*inspector.get_table_names(schema or None), *inspector.get_view_names(schema or None)]
             raise BadInput(f"{self.where}: no table {name!r}; {_has(names)}")
-        columns = inspector.get_columns(bare, schema or None)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SAWarning)  # of types it does not know: values say what they are
+            columns = inspector.get_columns(bare, schema or None)
         names = [c["name"] for c in columns]
         missing = [k for k in key if k not in names]
         if missing:
@@ -114,7 +120,7 @@ class Database:
         # Columns without a type: values come as the driver gives them, unchanged by SQLAlchemy.
         source = sa.table(bare, *map(sa.column, names), schema=schema or None)
         statement = sa.select(source).order_by(*(source.c[k] for k in order))
-        types = {c["name"]: _arrow_type(c["type"], self.connection.dialect.name) for c in columns}
+        types = {c["name"]: arrow_type(c["type"], self.connection.dialect.name) for c in columns}
         return names, types, statement
 
     def fetch(self, statement: sa.Executable, rows: int) -> Iterator[list[tuple[Any, ...]]]:
@@ -130,57 +136,7 @@ class Database:
         if len(set(self.columns)) < len(self.columns):
             raise BadInput(f"{self.where}: query: two columns share a name; give each its own with AS")
         for part in result.partitions():
-            yield [tuple(row) for row in part]
-
-
-def arrow_column(values: Sequence[Any], expected: pa.DataType | None) -> pa.Array:
-    """Driver values as an Arrow array: of the expected type, else of their own, else as text.
-
-    Raises:
-        UnicodeEncodeError: text with bytes that are not UTF-8.
-    """
-    for kind in (expected, None) if expected is not None else (None,):
-        try:
-            array = pa.array(values, kind)
-        except (pa.ArrowException, OverflowError, TypeError):
-            continue
-        if pa.types.is_nested(array.type) or isinstance(array.type, pa.BaseExtensionType):
-            break
-        if pa.types.is_timestamp(array.type) and array.type.tz:
-            return array.cast(pa.timestamp("us", "UTC"))
-        return array.cast(pa.string()) if pa.types.is_null(array.type) else array
-    return pa.array([_text(v) for v in values], pa.string())
-
-
-def _text(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, dict | list):
-        return orjson.dumps(value, default=str).decode()
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "surrogateescape")
-    return str(value)
-
-
-def _arrow_type(kind: Any, dialect: str) -> pa.DataType | None:
-    """The Arrow type that a database column always fits; None where its values must say."""
-    if isinstance(kind, sa.Integer):
-        return pa.int64()
-    if isinstance(kind, sa.Float):
-        return pa.float64()
-    if isinstance(kind, sa.String):
-        return pa.string()
-    if isinstance(kind, sa.LargeBinary):
-        return pa.binary()
-    if dialect == "sqlite":
-        return None
-    if isinstance(kind, sa.Numeric) and kind.precision and kind.precision <= 38:
-        return pa.decimal128(kind.precision, kind.scale or 0)
-    if isinstance(kind, sa.DateTime):
-        return pa.timestamp("us", "UTC" if kind.timezone else None)
-    if isinstance(kind, sa.Date):
-        return pa.date32()
-    return pa.bool_() if isinstance(kind, sa.Boolean) else None
+            yield list(map(tuple, part))
 
 
 def _url(location: Location, base: Path, where: str) -> tuple[sa.URL, str | None]:
@@ -224,4 +180,22 @@ def _has(names: Sequence[str]) -> str:
 
 def _keep_all_text(connection: Any, _record: Any) -> None:
     """SQLite holds any bytes as text; keep those that are none, so that one row does not stop the others."""
-    connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+    connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
+
+
+def _keep_all_times(connection: Any, _record: Any) -> None:
+    """PostgreSQL knows `infinity` and years that Python does not; keep those as text instead of stopping."""
+    from psycopg import DataError
+    from psycopg.types import datetime as loaders
+
+    def tolerant(loader: Any) -> type:
+        def load(self: Any, data: Any) -> Any:
+            try:
+                return loader.load(self, data)
+            except DataError:
+                return bytes(data).decode()
+
+        return type(loader.__name__, (loader,), {"load": load})
+
+    for name in ("date", "timestamp", "timestamptz"):
+        connection.adapters.register_loader(name, tolerant(getattr(loaders, f"{name.capitalize()}Loader")))

@@ -22,7 +22,8 @@ from onefold_storage.contracts import Contract
 from onefold_storage.deliveries import BadRow, Batch, Delivery
 from onefold_workers.connectors import _locations
 from onefold_workers.connectors._connector import Connector, Options
-from onefold_workers.connectors._database import Database, arrow_column
+from onefold_workers.connectors._database import Database
+from onefold_workers.connectors._values import arrow_column
 
 
 class SqlOptions(Options):

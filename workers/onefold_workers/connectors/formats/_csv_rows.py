@@ -8,7 +8,6 @@ by one are rows to the other.
 from __future__ import annotations
 
 import csv
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -28,7 +27,7 @@ class Dialect:
     def reader(self, lines: Iterator[str]) -> Iterator[list[str]]:
         """Python's reader over text lines that keep their ends."""
         # The limit is the process's; rows are bounded by `max_row_bytes` before they come here.
-        csv.field_size_limit(sys.maxsize)
+        csv.field_size_limit((1 << 31) - 1)
         if not self.quote:
             return csv.reader(lines, delimiter=self.delimiter, quoting=csv.QUOTE_NONE)
         return csv.reader(lines, delimiter=self.delimiter, quotechar=self.quote)

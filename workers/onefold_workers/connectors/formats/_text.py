@@ -104,3 +104,12 @@ def _first_end(chunk: bytes, carriage: bool) -> int:
     if end or not carriage:
         return end
     return chunk.find(b"\r") + 1
+
+
+def is_text(data: bytes) -> bool:
+    """Whether the bytes are UTF-8."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -6,23 +6,19 @@ Every value is a string (typing is landing's work, by contract); an unquoted emp
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
 
 import numpy as np
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
 from onefold_storage.deliveries import BadRow, Batch
+from onefold_workers.connectors.formats._csv_header import found, header
 from onefold_workers.connectors.formats._csv_rows import Dialect, Row, line_count, rows, whole_rows
 from onefold_workers.connectors.formats._format import FileOptions, Format
 from onefold_workers.connectors.formats._input import InputFile
-from onefold_workers.connectors.formats._text import Stretch, stretches, utf8
-
-_SNIFFED = 64 << 10
-_DELIMITERS = (",", ";", "\t", "|")
+from onefold_workers.connectors.formats._text import Stretch, is_text, stretches, utf8
 
 
 def read(file: InputFile, options: FileOptions, expected: tuple[str, ...]) -> Iterator[Batch]:
@@ -34,7 +30,6 @@ def read(file: InputFile, options: FileOptions, expected: tuple[str, ...]) -> It
     Raises:
         BadInput: empty file, or a header that is missing, empty, doubled or not text.
     """
-    del expected
     parser: _Parser | None = None
     tail = b""
     for stretch in stretches(utf8(file.chunks(), options.encoding), options.max_row_bytes, carriage=True):
@@ -42,7 +37,8 @@ def read(file: InputFile, options: FileOptions, expected: tuple[str, ...]) -> It
         if parser is None:
             if not data.strip(b"\r\n"):
                 continue
-            parser, data = _start(file, options, stretch)
+            names, data = header(file, options, expected, stretch)
+            parser = _Parser(file, names.names, names.dialect, options.max_row_bytes, names.lines)
         if stretch.too_long:
             yield from parser.parse(tail, final=True)
             tail = b""
@@ -55,71 +51,6 @@ def read(file: InputFile, options: FileOptions, expected: tuple[str, ...]) -> It
     yield from parser.parse(tail, final=True)
     if parser.row == 0:
         yield parser.batch(parser.nothing, [], [])
-
-
-def found(file: InputFile, options: FileOptions) -> dict[str, object]:
-    """Delimiter and encoding as found in the file's beginning, where they are not the default."""
-    chunk = next(file.chunks(), b"")
-    head = chunk[: max(_SNIFFED, chunk.find(b"\n") + 1)]
-    result: dict[str, object] = {}
-    encoding = options.encoding
-    if encoding is None and _is_single_byte(b"".join(utf8(iter((chunk,)), None))):
-        encoding = "cp1252"
-        result["encoding"] = encoding
-    delimiter = sniff(b"".join(utf8(iter((head,)), encoding)), file, options)
-    if delimiter != ",":
-        result["delimiter"] = delimiter
-    return result
-
-
-def sniff(head: bytes, file: InputFile, options: FileOptions) -> str:
-    """The delimiter: of those that split the header, the one whose field count most rows share.
-
-    Of equals the one with more fields; a comma where none splits it. A file named .tsv or .tab has tabs.
-    """
-    if options.delimiter:
-        return options.delimiter
-    if {".tsv", ".tab"} & {s.lower() for s in file.path.suffixes[-2:]}:
-        return "\t"
-    best, best_score = ",", (0.0, 1)
-    for delimiter in _DELIMITERS:
-        dialect = Dialect(delimiter, options.quote)
-        found_rows = [r for r in rows(head, dialect, final=True, limit=len(head)) if isinstance(r, Row)]
-        counts = Counter(r.fields for r in (found_rows[:-1] if len(found_rows) > 2 else found_rows))
-        if not found_rows or found_rows[0].fields < 2:
-            continue
-        width = found_rows[0].fields
-        score = (round(counts[width] / max(1, counts.total()), 1), width)
-        if score > best_score:
-            best, best_score = delimiter, score
-    return best
-
-
-def _start(file: InputFile, options: FileOptions, first: Stretch) -> tuple[_Parser, bytes]:
-    """The parser, after the header, and the bytes that follow it."""
-    data = first.data
-    dialect = Dialect(sniff(data[:_SNIFFED], file, options), options.quote)
-    limit = options.max_row_bytes
-    if options.header is not None:
-        names, line, left = list(options.header), 0, data
-    else:
-        row = next(islice(rows(data, dialect, final=False, limit=len(data)), 1))
-        if first.too_long or isinstance(row, int) or not row.fields:
-            raise file.bad("the header line has no end; expected column names and then rows")
-        if not _is_text(row.raw) or b"\x00" in row.raw:
-            raise file.bad(
-                "the header is not UTF-8 text; set the option `encoding` if the file is in another encoding"
-            )
-        names = [n.strip() for n in next(dialect.reader(iter(row.raw.decode().splitlines(keepends=True))))]
-        end = data.index(row.raw) + len(row.raw)
-        line, left = line_count(data[:end]), data[end:]
-    empty = [str(i) for i, name in enumerate(names, 1) if not name]
-    twice = [name for name, count in Counter(names).items() if count > 1]
-    if empty:
-        raise file.bad(f"header: column {', '.join(empty)} of {len(names)} has no name; every column needs one")
-    if twice:
-        raise file.bad(f"header: named twice: {', '.join(map(repr, twice))}; every column needs its own name")
-    return _Parser(file, names, dialect, limit, line), left
 
 
 @dataclass
@@ -193,7 +124,7 @@ class _Parser:
                 bad.append(self._bad("quote", "expected a closing quote, found none", row))
             elif row.fields != len(self.names):
                 bad.append(self._bad("ragged", f"expected {len(self.names)} fields, found {row.fields}", row))
-            elif not _is_text(row.raw):
+            elif not is_text(row.raw):
                 bad.append(self._bad("encoding", "expected UTF-8 text, found other bytes", row))
             else:
                 good.append(row)
@@ -228,21 +159,6 @@ class _Parser:
             )
         except pa.ArrowInvalid:
             return None
-
-
-def _is_single_byte(data: bytes) -> bool:
-    """Whether text looks like a single-byte encoding: more bytes that are no UTF-8 than characters beyond ASCII."""
-    text = data.decode("utf-8", "replace")
-    wrong = text.count("\ufffd")
-    return wrong > 1 and wrong > len(text) - len(text.encode("ascii", "ignore")) - wrong
-
-
-def _is_text(data: bytes) -> bool:
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 FORMAT = Format("csv", ("csv", "tsv", "tab", "txt"), read, found)

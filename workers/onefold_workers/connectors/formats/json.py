@@ -25,6 +25,8 @@ _ROWS = 20_000
 _DECODER = json.JSONDecoder(parse_int=float)
 _WHITE = re.compile(r"[ \t\n\r]*")
 _COMMA = re.compile(r"[ \t\n\r]*,[ \t\n\r]*")
+_FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,40}")
+_LISTED = 10
 _ONE_LINE = str.maketrans("\r\n", "  ")
 
 
@@ -106,7 +108,9 @@ def _array(text: str, file: InputFile, options: FileOptions) -> int:
 
 
 def _listed(arrays: dict[str, int]) -> str:
-    return ", ".join(map(repr, arrays)) or "no key"
+    """Keys that look like names of fields; others may be data."""
+    plain = [f"'{key}'" for key in arrays if _FIELD.fullmatch(key)][:_LISTED]
+    return ", ".join([*plain, "others"] if len(plain) < len(arrays) else plain) or "no key"
 
 
 def _arrays(text: str, at: int) -> Iterator[tuple[str, int]]:
