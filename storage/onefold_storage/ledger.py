@@ -117,6 +117,15 @@ class Ledger(Books):
         with self._access.write() as connection:
             yield Books(Access.within(connection), self._clock)
 
+    def settle(self) -> None:
+        """Bring what was written into the database file itself and empty SQLite's log, which keeps old rows."""
+        if self._engine.dialect.name == "sqlite":
+            with self._access.read() as connection:
+                connection.rollback()  # a checkpoint is taken outside of transactions
+                driver = connection.connection.driver_connection
+                assert driver is not None
+                driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
     def close(self) -> None:
         """Give the connections back."""
         self._engine.dispose()
@@ -155,7 +164,7 @@ def _sqlite(url: URL) -> Engine:
 
 def _on_connect(connection: sqlite3.Connection, _record: Any) -> None:
     connection.isolation_level = None  # transactions are begun below, not by the driver
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
         connection.execute(f"PRAGMA {pragma}").close()
 
 

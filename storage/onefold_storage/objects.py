@@ -71,14 +71,14 @@ class Objects:
         except FileNotFoundError:
             return None
 
-    def keys(self, prefix: str) -> list[str]:
-        """Every key below a prefix (a folder), sorted."""
+    def keys(self, prefix: str, *, unfinished: bool = False) -> list[str]:
+        """Every key below a prefix (a folder), sorted; `unfinished` puts, left by a crash, only if asked."""
         try:
             found = self._fs.find(self.path(prefix))
         except FileNotFoundError:
             return []
         cut = len(self.path(""))
-        return sorted(str(p)[cut:] for p in found if not str(p).endswith(".tmp"))
+        return sorted(str(p)[cut:] for p in found if unfinished or not str(p).endswith(".tmp"))
 
     def folders(self, prefix: str) -> list[str]:
         """Names of the folders right below a prefix, sorted."""

@@ -5,7 +5,7 @@ No predicate is stored anywhere: what decides is a function, and the log says on
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import polars as pl
 import pyarrow as pa
@@ -16,19 +16,20 @@ from onefold_storage.lake import Lake, TableShape
 from onefold_storage.parts import Part
 
 Gone = Callable[[pl.DataFrame], pl.Series]
-"""Says of some of a table's rows (all columns) which go: a boolean per row."""
+"""Says of some of a table's rows which go: a boolean per row."""
 
 
-def rewrite(lake: Lake, name: str, gone: Gone) -> int:
+def rewrite(lake: Lake, name: str, gone: Gone, columns: Sequence[str] | None = None) -> int:
     """Drop the rows for which `gone` holds, in one commit, and return how many. Hold the table's lock.
 
+    `columns`: those that `gone` looks at, where it is not all; those that are not there are left out.
     Files without such rows stay as they are. The old files lie there until `vacuum`.
     """
     shape = lake.shape(name)
     actions: list[AddAction | RemoveAction] = []
     dropped = 0
     for path, partition in _standing(lake, name):
-        rows, parts = _without(lake, name, shape, path, partition, gone)
+        rows, parts = _without(lake, name, shape, path, partition, gone, columns)
         if rows:
             actions.append(RemoveAction(path, True, 0, lake.objects.size(f"{name}/{path}"), partition))
             actions += [AddAction(p.path, p.size, p.partition, 0, True, p.stats) for p in parts]
@@ -56,15 +57,23 @@ def _standing(lake: Lake, name: str) -> list[tuple[str, dict[str, str | None]]]:
 
 
 def _without(
-    lake: Lake, name: str, shape: TableShape, path: str, partition: dict[str, str | None], gone: Gone
+    lake: Lake,
+    name: str,
+    shape: TableShape,
+    path: str,
+    partition: dict[str, str | None],
+    gone: Gone,
+    columns: Sequence[str] | None,
 ) -> tuple[int, list[Part]]:
     """Rows of a file that are gone, and the parts with the rest of it, where there are any."""
     constants = [pl.lit(v, pl.String).alias(k) for k, v in partition.items()]
     with lake.objects.open(f"{name}/{path}") as file:
         parquet = pq.ParquetFile(file)
+        present = parquet.schema_arrow.names
+        needed = present if columns is None else [c for c in present if c in columns]
         masks = []
         for number in range(parquet.num_row_groups):
-            frame = pl.from_arrow(parquet.read_row_group(number))
+            frame = pl.from_arrow(parquet.read_row_group(number, columns=needed))
             assert isinstance(frame, pl.DataFrame)
             masks.append(gone(frame.with_columns(constants)).fill_null(value=False))
         rows = sum(int(m.sum()) for m in masks)

@@ -45,21 +45,25 @@ class Suppressor:
             found = found | values.is_in(hit).fill_null(value=False)
         return found
 
-    def suppressed_bad(self, contract: Contract, bad: Sequence[BadRow]) -> list[bool]:
-        """A boolean per bad row: does what came hold an identifier that stands on the list?"""
+    def suppressed_bad(self, contract: Contract | None, bad: Sequence[BadRow]) -> list[bool]:
+        """A boolean per bad row: does what came hold an identifier that stands on the list?
+
+        Without a contract only emails and phones are known.
+        """
         listed = self._list.hashes() if bad else frozenset()
         if not listed:
             return [False] * len(bad)
-        schemes = {s for s, _ in identifiers(contract, _empty(contract))} - {"email", "phone", RECORD}
+        columns = contract.columns if contract else ()
+        schemes = {c.rules.scheme for c in columns if c.rules.scheme}
         return [any(h in listed for h in self._hashes(contract, schemes, b.raw)) for b in bad]
 
-    def _hashes(self, contract: Contract, schemes: set[str], raw: bytes) -> Iterator[str]:
+    def _hashes(self, contract: Contract | None, schemes: set[str], raw: bytes) -> Iterator[str]:
         text = raw.decode("utf-8", "replace")
         for kind, pattern in (("email", _EMAIL), ("phone", _PHONE)):
             found = pl.DataFrame({"value": pattern.findall(text)}, schema={"value": pl.String})
             yield from (self._keyed.of(kind, v) for v in found.select(normal_form(kind)).to_series())
-        named = _named(contract, raw)
-        if named is not None:
+        named = _named(contract, raw) if contract else None
+        if contract and named is not None:
             for scheme, values in identifiers(contract, named):
                 yield from (self._keyed.of(scheme, v) for v in values.drop_nulls())
             return
@@ -116,10 +120,6 @@ def _named(contract: Contract, raw: bytes) -> pl.DataFrame | None:
         return None
     known = {c: given.get(c) for c in contract.by_name}
     return pl.DataFrame({c: [None if v is None else str(v)] for c, v in known.items()}, schema=_texts(contract))
-
-
-def _empty(contract: Contract) -> pl.DataFrame:
-    return pl.DataFrame(schema=_texts(contract))
 
 
 def _texts(contract: Contract) -> dict[str, type[pl.DataType]]:

@@ -8,7 +8,7 @@ when it has become a consent in the lake (fail closed).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cached_property
@@ -89,6 +89,16 @@ class Wishes:
             with self._access.write() as connection:
                 connection.execute(wishes.insert(), rows)
         return at
+
+    def forget_evidence(self, golden_ids: Collection[str]) -> int:
+        """Drop what was written as evidence of wishes about these customers; gives of how many."""
+        c = wishes.c
+        with self._access.write() as connection:
+            rows = connection.execute(select(c.id, c.golden_ids).where(c.evidence.is_not(None))).all()
+            found = [r.id for r in rows if not set(golden_ids).isdisjoint(r.golden_ids)]
+            for one in found:
+                connection.execute(wishes.update().where(c.id == one).values(evidence=None))
+        return len(found)
 
     def revision(self) -> int:
         """Grows with every wish: readers that know it need not read again."""

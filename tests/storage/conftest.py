@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import runpy
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -93,6 +95,30 @@ def make_delivery() -> Callable[..., Delivery]:
 @pytest.fixture
 def installation(tmp_path: Path) -> Iterator[Installation]:
     """An empty installation whose clock stands at the start of 2018."""
+    made = Installation(StorageSettings(home=tmp_path / "home", now=NOW))
+    yield made
+    made.ledger.close()
+
+
+@pytest.fixture(scope="session")
+def small_lake() -> dict[str, Any]:
+    """The words of `small_lake.py`: `fill`, `land`, `map_to_silver`, `CRM`, …"""
+    return runpy.run_path(str(Path(__file__).with_name("small_lake.py")))
+
+
+@pytest.fixture(scope="session")
+def _filled_once(tmp_path_factory: pytest.TempPathFactory, small_lake: dict[str, Any]) -> Path:
+    home = tmp_path_factory.mktemp("small") / "home"
+    made = Installation(StorageSettings(home=home, now=NOW))
+    small_lake["fill"](made)
+    made.ledger.close()
+    return home
+
+
+@pytest.fixture
+def filled(_filled_once: Path, tmp_path: Path) -> Iterator[Installation]:
+    """A copy of the small lake of three people, as after a refresh."""
+    shutil.copytree(_filled_once, tmp_path / "home")
     made = Installation(StorageSettings(home=tmp_path / "home", now=NOW))
     yield made
     made.ledger.close()

@@ -1,0 +1,157 @@
+"""Looks for a person in every object of the lake, decoded: compressed bytes hide what a plain search would find.
+
+Parquet is read column by column, JSON and text as they are, SQLite table by table. A value is a hit where it
+holds an email, a record key or an external ID of the person as a word of its own, or digits that end in their
+phone number; short external IDs are found only in columns of identifiers, where they stand beside their scheme.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+import tempfile
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from onefold_storage.objects import Objects
+from onefold_storage.person import Identifier
+
+_TELLING = 6
+"""Characters from which on an external ID is looked for in any text."""
+_SQLITE = b"SQLite format 3\0"
+_SEPARATORS = r"[\s().\-/+]"
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What is looked for: words (in lower case) and ends of phone numbers."""
+
+    words: frozenset[str]
+    phones: frozenset[str]
+    _word: re.Pattern[str] | None = field(init=False, repr=False, default=None)
+    _phone: re.Pattern[str] | None = field(init=False, repr=False, default=None)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_word", _any(r"(?<![\w@]){}(?![\w@])", self.words))
+        object.__setattr__(self, "_phone", _any(r"(?<!\d)\d{{0,6}}{}(?!\d)", self.phones))
+
+    @classmethod
+    def of(cls, identifiers: Iterable[Identifier]) -> Terms:
+        """The terms of identifiers in their normal form."""
+        given = list(identifiers)
+        telling = {v for s, v in given if s in ("email", "record") or (s != "phone" and len(v) >= _TELLING)}
+        phones = {v for s, v in given if s == "phone" and len(v) >= _TELLING}
+        return cls(frozenset(v.lower() for v in telling), frozenset(phones))
+
+    def found_in(self, text: str) -> bool:
+        """Whether a text holds one of them."""
+        if self._word and self._word.search(text.lower()):
+            return True
+        return bool(self._phone and self._phone.search(re.sub(_SEPARATORS, "", text)))
+
+
+def rescan(objects: Objects, terms: Terms) -> tuple[int, list[str]]:
+    """How many objects there are, and the keys of those that hold the person still.
+
+    A key that itself holds an identifier is withheld.
+    """
+    keys = objects.keys("", unfinished=True)
+    if not terms.words and not terms.phones:
+        return len(keys), []
+    named = ["(a key that holds an identifier)" for k in keys if terms.found_in(k)]
+    held = [k for k in keys if not terms.found_in(k) and any(map(terms.found_in, texts(objects, k, terms)))]
+    return len(keys), [*named, *held]
+
+
+def texts(objects: Objects, key: str, terms: Terms) -> Iterator[str]:
+    """The values of an object as text: of a Parquet file, only those that may hold one of the terms."""
+    data = objects.get(key)
+    if data is None:  # removed by another process meanwhile
+        return
+    if data[:4] == b"PAR1" and data[-4:] == b"PAR1":
+        yield from _parquet(data, terms)
+    elif data.startswith(_SQLITE):
+        yield from _sqlite(data)
+    else:
+        yield from _bytes(data)
+
+
+def _parquet(data: bytes, terms: Terms) -> Iterator[str]:
+    file = pq.ParquetFile(pa.BufferReader(data))
+    for name, value in (file.metadata.metadata or {}).items():
+        yield f"{name.decode('utf-8', 'replace')} {value.decode('utf-8', 'replace')}"
+    tails = _any("{}", terms.phones)
+    wanted = "|".join(re.escape(w) for w in sorted(terms.words))
+    for batch in file.iter_batches(65_536):
+        for column in batch.columns:
+            for values in _leaves(column):
+                if pa.types.is_binary(values.type):
+                    for value in values.drop_null().to_pylist():
+                        yield from _bytes(value)
+                    continue
+                text = values.cast(pa.string()).drop_null()
+                hits = pc.match_substring_regex(text, wanted, ignore_case=True) if wanted else None
+                if tails:
+                    bare = pc.replace_substring_regex(text, pattern=_SEPARATORS, replacement="")
+                    digits = pc.match_substring_regex(bare, tails.pattern)
+                    hits = digits if hits is None else pc.or_(hits, digits)
+                yield from text.filter(hits).to_pylist() if hits is not None else ()
+
+
+def _leaves(values: pa.Array) -> Iterator[pa.Array]:
+    """The flat arrays of a column that can hold an identifier: text, bytes, whole numbers."""
+    kind = values.type
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_map(kind):
+        yield from _leaves(values.flatten() if not pa.types.is_map(kind) else pa.array(values.keys))
+        if pa.types.is_map(kind):
+            yield from _leaves(pa.array(values.items))
+    elif pa.types.is_struct(kind):
+        for part in values.flatten():
+            yield from _leaves(part)
+    elif pa.types.is_dictionary(kind):
+        yield from _leaves(values.dictionary)
+    elif pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind) or pa.types.is_fixed_size_binary(kind):
+        yield values.cast(pa.binary())
+    elif pa.types.is_large_string(kind) or pa.types.is_string_view(kind) or pa.types.is_integer(kind):
+        yield values.cast(pa.string())
+    elif pa.types.is_string(kind) or pa.types.is_binary(kind):
+        yield values
+
+
+def _sqlite(data: bytes) -> Iterator[str]:
+    with tempfile.NamedTemporaryFile(suffix=".sqlite") as copy:
+        copy.write(data)
+        copy.flush()
+        database = sqlite3.connect(f"file:{copy.name}?mode=ro&immutable=1", uri=True)
+        database.text_factory = lambda raw: raw.decode("utf-8", "replace")
+        try:
+            for (table,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+                quoted = str(table).replace('"', '""')
+                for row in database.execute(f'SELECT * FROM "{quoted}"'):  # noqa: S608 - the file's own names
+                    for value in row:
+                        if isinstance(value, bytes):
+                            yield from _bytes(value)
+                        elif value is not None:
+                            yield str(value)
+        finally:
+            database.close()
+
+
+def _bytes(data: bytes) -> Iterator[str]:
+    yield data.decode("utf-8", "replace")
+    for bits in (15, 31, -15):  # zlib, gzip, raw deflate
+        try:
+            yield zlib.decompressobj(bits).decompress(data).decode("utf-8", "replace")
+            return
+        except zlib.error:
+            continue
+
+
+def _any(form: str, words: Iterable[str]) -> re.Pattern[str] | None:
+    found = "|".join(re.escape(w) for w in sorted(words))
+    return re.compile(form.format(f"(?:{found})")) if found else None

@@ -1,0 +1,241 @@
+"""Erasure: one of three people goes from every object; the others stay; the person does not land again."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import zlib
+from datetime import UTC, datetime
+from typing import Any
+
+import duckdb
+import polars as pl
+import pytest
+
+from onefold_storage import erasers, erasure
+from onefold_storage.erasure import erase
+from onefold_storage.errors import NotFound
+from onefold_storage.installation import Installation
+from onefold_storage.places import undeclared
+from onefold_storage.rescanning import Terms, rescan
+
+NOW = datetime(2018, 1, 1, tzinfo=UTC)
+ANN = ("annabel", "crm:1'", "crm:1#", "ann-1", "card-0001")
+"""What nobody but the erased person has, in lower case; with the quote that ends the record key in a row's text."""
+
+
+def everything(installation: Installation) -> dict[str, str]:
+    """Every file of the home, decoded by other means than the code under test: DuckDB, sqlite3, plain reading."""
+    found: dict[str, str] = {}
+    for path in sorted(installation.settings.root.rglob("*")):
+        if not path.is_file():
+            continue
+        data = path.read_bytes()
+        if data[:4] == b"PAR1":
+            rows = duckdb.sql(f"SELECT * FROM read_parquet('{path}', hive_partitioning = false)").fetchall()
+            text = repr(rows)
+        elif data[:6] == b"SQLite":
+            with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as database:
+                names = [n for (n,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+                rows = [r for n in names for r in database.execute(f'SELECT * FROM "{n}"')]
+            text = repr([[_plain(v) for v in r] for r in rows])
+        else:
+            text = data.decode("utf-8", "replace")
+        found[str(path.relative_to(installation.settings.root))] = text.lower()
+    return found
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, bytes):
+        try:
+            return zlib.decompress(value)
+        except zlib.error:
+            return value
+    return value
+
+
+def holding(installation: Installation, *terms: str) -> list[str]:
+    return [name for name, text in everything(installation).items() if any(t in text for t in terms)]
+
+
+def test_an_erased_person_is_in_no_object_and_the_others_are_as_they_were(filled: Installation) -> None:
+    before = holding(filled, *ANN)
+    kinds = {"bronze", "silver", "identity", "gold", "work", "publications", "ledger.db"}
+    assert kinds <= {n.removeprefix("lake/").split("/")[0] for n in before}, "the search finds what is there"
+    assert any("failed_events" in n for n in before)
+    others = {
+        name: filled.lake.scan(name).filter(~_of_ann(name, filled.lake.scan(name))).collect()
+        for name in filled.lake.names()
+    }
+
+    receipt = erase(filled, "g-ann", NOW)
+
+    assert holding(filled, *ANN) == []
+    assert receipt.complete
+    for name, rows in others.items():
+        keys = rows.columns[: min(len(rows.columns), 6)]
+        kept = filled.lake.scan(name).collect()
+        assert kept.sort(keys).to_dicts() == rows.sort(keys).to_dicts(), name
+    assert len(holding(filled, "bob@example.com")) >= 3
+    assert len(holding(filled, "cyril")) >= 5
+    assert filled.lake.rows("bronze/crm") == 2
+    assert filled.lake.rows("bronze/visits") == 2
+    assert filled.lake.rows("silver/contact_records") == 3
+    assert filled.lake.rows("gold/scores") == 2
+    assert undeclared(filled) == []
+
+
+def _of_ann(name: str, rows: pl.LazyFrame) -> pl.Expr:
+    """What of a table is hers, told from the test's own data."""
+    names = rows.collect_schema().names()
+    if "golden_id" in names and name != "identity/history":
+        return pl.col("golden_id") == "g-ann"
+    if name == "bronze/failed_events":
+        return pl.col("raw").cast(pl.String).str.to_lowercase().str.contains("annabel")
+    hers = {"bronze/crm": ("id", "1"), "bronze/news": ("key", "ann-1"), "bronze/visits": ("who", 1)}
+    if name in hers:
+        column, value = hers[name]
+        return pl.col(column) == value
+    if name == "silver/consents":
+        return pl.col("record_key").str.contains("^crm:1#|^news:ann-1#")
+    keys = [c for c in ("record_key", "contact_key", "left_key") if c in names]
+    return pl.any_horizontal(
+        pl.lit(False), *(pl.col(c).is_in(["crm:1", "news:ann-1"]).fill_null(False) for c in keys)
+    )
+
+
+def test_the_receipt_counts_by_place_holds_nobody_and_is_kept(filled: Installation) -> None:
+    receipt = erase(filled, "g-old", NOW, actor="officer")
+    assert receipt.golden_id == "g-ann", "a merged ID is erased as its survivor"
+    expected = {
+        "bronze/crm": 1,
+        "bronze/news": 1,
+        "bronze/visits": 2,
+        "bronze/failed_events": 2,
+        "silver/consents": 2,
+    }
+    expected |= {"silver/contact_records": 2, "silver/interactions": 2, "identity/links": 2, "identity/edges": 1}
+    expected |= {
+        "gold/customers": 1,
+        "gold/scores": 1,
+        "gold/segments": 1,
+        "publications/*": 3,
+        "work/*": 2,
+        "wishes": 1,
+    }
+    assert {k: v for k, v in receipt.places.items() if v} == expected
+    assert receipt.shared == 1, "the phone is Bob's too"
+    assert receipt.suppressed == 4, "email, card and two record keys"
+    assert receipt.scanned > 20
+    (entry,) = filled.ledger.audit.list("person.erase")
+    assert (entry.actor, entry.target) == ("officer", "g-ann")
+    assert entry.detail is not None
+    assert entry.detail["places"] == receipt.places
+    assert not any(t in json.dumps(entry.detail).lower() for t in (*ANN, "smith", "example", "0101"))
+
+
+def test_the_person_does_not_land_again_and_the_others_do(filled: Installation, small_lake: dict[str, Any]) -> None:
+    erase(filled, "g-ann", NOW)
+    changed = small_lake["CRM"] | {"last": ["Smith", "Smythe", "Jones"]}
+    again = small_lake["land"](filled, "crm", changed, b"9;ANNABEL@example.com;x")
+    assert (again.sent, again.landed, again.repeated, again.failed, again.suppressed) == (4, 1, 1, 0, 2)
+    visits = small_lake["land"](filled, "visits", {"who": ["1", "2"], "note": ["again", "again"]})
+    assert (visits.landed, visits.suppressed) == (1, 1)
+    anonymous = small_lake["land"](filled, "news", {"key": ["ann-1"], "mail": [None], "may": ["GRANTED"]})
+    assert anonymous.suppressed == 1, "by its record key"
+    assert holding(filled, "annabel") == []
+    shared = small_lake["land"](filled, "crm", {k: [*v, None] for k, v in changed.items()} | {
+        "id": ["1", "2", "3", "4"], "phone": [*changed["phone"], "020 7946 0101"]
+    })  # fmt: skip
+    assert (shared.landed, shared.suppressed) == (1, 1), "somebody else with the household's phone lands"
+
+
+def test_rows_that_landed_and_were_not_yet_mapped_or_resolved_go_too(
+    filled: Installation, small_lake: dict[str, Any]
+) -> None:
+    small_lake["land"](
+        filled,
+        "news",
+        {"key": ["new-7", "new-8"], "mail": ["ANNABEL@example.com", "dora@example.com"], "may": ["GRANTED"] * 2},
+    )
+    erase(filled, "g-ann", NOW)
+    assert sorted(filled.lake.scan("bronze/news").collect()["key"]) == ["cyr-1", "new-8"]
+    small_lake["land"](filled, "news", {"key": ["new-9"], "mail": ["bob@example.com"], "may": ["GRANTED"]})
+    small_lake["map_to_silver"](filled, "news")
+    erase(filled, "g-bob", NOW)
+    assert "news:new-9" not in filled.lake.read("silver/contact_records").column("record_key").to_pylist()
+    assert holding(filled, "bob@example.com") == []
+
+
+def test_once_both_of_a_household_are_gone_their_phone_is_too(
+    filled: Installation, small_lake: dict[str, Any]
+) -> None:
+    assert erase(filled, "g-ann", NOW).shared == 1
+    second = erase(filled, "g-bob", NOW)
+    assert second.shared == 0
+    assert second.complete
+    assert holding(filled, "7946 0101", "79460101") == []
+    assert (
+        small_lake["land"](
+            filled, "crm", {**{k: [None] for k in small_lake["CRM"]}, "id": ["9"], "phone": ["02079460101"]}
+        ).suppressed
+        == 1
+    )
+
+
+@pytest.mark.parametrize(("step", "after"), [("rewrite", 0), ("rewrite", 9), ("vacuum", 0), ("vacuum", 11)])
+def test_an_erasure_that_was_cut_off_is_run_again(
+    step: str, after: int, filled: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module: Any = erasers if step == "rewrite" else erasure
+    original, left = getattr(module, step), after
+
+    def cut(*args: object) -> object:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise KeyboardInterrupt
+        return original(*args)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(module, step, cut)
+        erase(filled, "g-ann", NOW)
+    assert erase(filled, "g-ann", NOW).complete
+    assert holding(filled, *ANN) == []
+
+
+def test_erasing_twice_and_erasing_nobody(filled: Installation) -> None:
+    erase(filled, "g-ann", NOW)
+    again = erase(filled, "g-old", NOW)
+    assert again.complete
+    assert set(again.places.values()) == {0}
+    with pytest.raises(NotFound, match="g-nobody: no customer"):
+        erase(filled, "g-nobody", NOW)
+
+
+def test_the_rescan_sees_through_compression_and_formats(filled: Installation) -> None:
+    terms = Terms.of(
+        {("email", "annabel@example.com"), ("phone", "079460999"), ("record", "crm:2"), ("card", "CARD-0003")}
+    )
+    scanned, found = rescan(filled.lake.objects, Terms.of({("email", "annabel@example.com")}))
+    assert scanned == len(filled.lake.objects.keys(""))
+    assert {k.split("/")[0] for k in found} == {"bronze", "silver", "gold", "publications"}
+    for text in (
+        "Mail ANNABEL@EXAMPLE.COM!",
+        '{"k":"crm:2"}',
+        "020 7946-0999",
+        "+44 (0)20 79460999",
+        "x CARD-0003",
+    ):
+        assert terms.found_in(text), text
+    for text in ("joannabel@example.com", "crm:22", "scrm:2", "0794609990", "CARD-00031", ""):
+        assert not terms.found_in(text), text
+
+
+def test_an_object_that_nobody_erases_is_found_by_the_rescan(filled: Installation) -> None:
+    pl.DataFrame({"x": [["me: annabel@example.com"]]}).write_parquet(
+        filled.lake.objects.path("packages/stray.parquet")
+    )
+    receipt = erase(filled, "g-ann", NOW)
+    assert receipt.left == ("packages/stray.parquet",)
+    assert not receipt.complete
