@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from onefold_flows.background import Background
 from onefold_flows.server import PrefectServer
-from onefold_flows.settings import FlowsSettings, child_environment, client_environment
+from onefold_flows.settings import FlowsSettings, child_environment, client_environment, use
 from onefold_storage.clock import SystemClock
 from onefold_storage.errors import BadInput, OnefoldError, Unavailable
 
@@ -141,13 +141,14 @@ def _marker(process: Background) -> Path:
 
 def main(arguments: list[str]) -> None:
     """`HOME [FLOW=MODULE …]`: wait for the server, then serve."""
-    home, *pairs = arguments
-    _marker(Background(NAME, Path(home))).unlink(missing_ok=True)
+    home, pairs = Path(arguments[0]).absolute(), arguments[1:]
+    _marker(Background(NAME, home)).unlink(missing_ok=True)
     settings = FlowsSettings()
     if not settings.prefect_api_url:
         raise BadInput("ONEFOLD_PREFECT_API_URL is not set; the runner must know its server")
-    PrefectServer(settings.prefect_api_url, Path(home), None, False, settings.prefect_timeout).wait()
-    serve(Path(home), settings, dict(pair.split("=", 1) for pair in pairs) or FLOWS)
+    use(client_environment(home, settings.prefect_api_url))
+    PrefectServer(settings.prefect_api_url, home, None, False, settings.prefect_timeout).wait()
+    serve(home, settings, dict(pair.split("=", 1) for pair in pairs) or FLOWS)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -71,6 +73,30 @@ def test_a_second_start_finds_the_runner(runner: RunnerProcess) -> None:
     assert not again.started
     assert again.stop() is False
     assert runner.ready()
+
+
+def test_a_runner_of_its_own_needs_only_the_address_of_the_server(
+    prefect_server: PrefectServer, tmp_path: Path
+) -> None:
+    """As docker-compose.yml starts it: with onefold's variable, and none of Prefect's."""
+    from prefect.client.orchestration import get_client
+
+    (tmp_path / "lonely_flow.py").write_text(DOUBLE.replace("double", "lonely"))
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    environment |= {"ONEFOLD_PREFECT_API_URL": prefect_server.api_url, "ONEFOLD_SCHEDULES": "{}"}
+    environment["PYTHONPATH"] = str(tmp_path)
+    command = [sys.executable, "-m", "onefold_flows.deployments", str(tmp_path), "lonely=lonely_flow"]
+    process, end = subprocess.Popen(command, env=environment), time.monotonic() + 60
+    try:
+        while not (tmp_path / "run" / "runner.ready").exists():
+            assert process.poll() is None
+            assert time.monotonic() < end
+            time.sleep(0.1)
+        with get_client(sync_client=True) as client:
+            assert client.read_deployment_by_name("lonely/lonely").schedules == []
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
 
 
 def test_a_schedule_for_no_flow_is_told(tmp_path: Path) -> None:
