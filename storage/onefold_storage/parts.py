@@ -38,7 +38,7 @@ class Part:
 
 
 class PartWriter:
-    """Writes one partition of a table as parts of some million rows each, keeping one row group in memory.
+    """Writes one partition of a table as parts of some million rows each, keeping about one row group in memory.
 
     `schema`: the files' columns, without partition columns. `statistics`: columns that may have some.
     """
@@ -63,18 +63,18 @@ class PartWriter:
         self._path = ""
         self._rows = 0
         self._bounds: dict[str, list[Any]] = {}
+        self._waiting: list[pa.Table] = []
+        self._waits = 0
 
     def write(self, rows: pa.Table) -> None:
         """Append rows, which must have the schema's columns; other types are cast safely."""
         rows = conform(rows, self._schema, self._table)
         if not rows.num_rows:
             return
-        if self._writer is None:
-            self._open()
-        assert self._writer is not None
-        self._writer.write_table(rows, row_group_size=_ROW_GROUP)
-        self._note(rows)
-        self._rows += rows.num_rows
+        self._waiting.append(rows)
+        self._waits += rows.num_rows
+        if self._waits >= _ROW_GROUP:
+            self._flush()
         if self._rows >= _TARGET_ROWS:
             self._close()
 
@@ -82,6 +82,19 @@ class PartWriter:
         """Finish the last file and return every part, each durable."""
         self._close()
         return self._parts
+
+    def _flush(self) -> None:
+        """Write the waiting rows as row groups: small batches would make small groups, which read slowly."""
+        if not self._waits:
+            return
+        if self._writer is None:
+            self._open()
+        assert self._writer is not None
+        rows = pa.concat_tables(self._waiting)
+        self._writer.write_table(rows, row_group_size=_ROW_GROUP)
+        self._note(rows)
+        self._rows += rows.num_rows
+        self._waiting, self._waits = [], 0
 
     def _open(self) -> None:
         folder = "/".join(f"{k}={_segment(v)}" for k, v in self._partition.items())
@@ -109,6 +122,7 @@ class PartWriter:
                 known[2] += column.null_count
 
     def _close(self) -> None:
+        self._flush()
         if self._writer is None:
             return
         self._writer.close()

@@ -43,7 +43,7 @@ def land_source(settings: StorageSettings, contract: Contract, base: Path) -> La
     packages: list[Package] = []
     errors: list[str] = []
     try:
-        for delivery in deliveries(contract, base):
+        for delivery in deliveries(contract, base, extra=base / "connectors"):
             try:
                 packages.append(installation.lander.land(contract, delivery))
             except OnefoldError as error:
