@@ -14,7 +14,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any, Literal
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, select
 
 from onefold_storage.clock import Clock
 from onefold_storage.ledger_access import Access
@@ -102,8 +102,8 @@ class Wishes:
 
     def revision(self) -> int:
         """Grows with every wish: readers that know it need not read again."""
-        with self._access.read() as connection:
-            return connection.execute(select(func.coalesce(func.max(wishes.c.id), 0))).scalar_one()
+        found: int = self._access.one("SELECT coalesce(max(id), 0) FROM wishes")
+        return found
 
     def standing(self) -> Standing:
         """What every subject wants now."""

@@ -86,7 +86,11 @@ def test_filters_count_those_they_leave(ask: Ask, made_up: ModuleType) -> None:
     champions = _list(ask, segment="champions")
     assert champions["allowed"] + sum(champions["suppressed"].values()) == 20
     assert champions["suppressed"] == {"denied": 20} and champions["customers"] == []
-    assert len(_ids(_list(ask, segment="champions", channel="post"))) == 20
+    parts = [_list(ask, channel="post", segment=s, min=0.2) for s in ("champions", "regulars")]
+    whole = _list(ask, channel="post", min=0.2)
+    assert sorted(i for p in parts for i in _ids(p)) == sorted(_ids(whole))
+    assert [c["rank"] for c in parts[0]["customers"]] == sorted(c["rank"] for c in parts[0]["customers"])
+    assert sum(p["allowed"] for p in parts) == whole["allowed"]
 
 
 def test_a_cursor_with_other_parameters_is_refused(ask: Ask) -> None:

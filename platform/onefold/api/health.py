@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from fastapi import APIRouter
-from sqlalchemy.exc import SQLAlchemyError
 
 from onefold.api.answers import Answer
 from onefold.api.context import Shared
 from onefold.api.shapes import Health
+from onefold_storage.errors import Unavailable
 
 router = APIRouter(tags=["operation"])
 
@@ -23,7 +23,7 @@ def health(shared: Shared) -> Answer:
     try:
         shared.ledger.wishes.revision()
         ledger = True
-    except SQLAlchemyError:
+    except Unavailable:
         ledger = False
     version = shared.serving.version
     good = ledger and version is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 
 from onefold.serving.objections import Objections
 from onefold.serving.snapshot import Snapshot, Use, chunks
@@ -39,51 +40,59 @@ class Lists:
 
     def page(self, asked: Ranking, objections: Objections, after: int, most: int) -> RankedList:
         """The rows behind rank `after`, at most `most`; who objected since is in none."""
-        forbidden = objections.forbidden(asked.use)
-        where, values = self._where(asked)
-        sql = f"SELECT rank, customer, score FROM scores AS s {where} AND rank > ? AND {_ALLOWED} ORDER BY rank"  # noqa: S608 - made of constants
-        rows: list[tuple[int, int, float]] = []
-        more = False
-        for row in self._snapshot.cursor(sql, [*values, after, asked.use.place + 1]):
-            if row[1] in forbidden:
-                continue
-            if len(rows) == most:
-                more = True
-                break
-            rows.append(row)
         counts = dict(self._counted(asked))
         allowed = counts.pop("allowed", 0)
         for reason, n in self._closed(asked, objections).items():
             allowed -= n
             counts[reason] = counts.get(reason, 0) + n
-        return RankedList(rows, more, allowed, dict(sorted(counts.items())))
+        rows = self._rows(asked, objections, after, most + 1) if allowed else []
+        return RankedList(rows[:most], len(rows) > most, allowed, dict(sorted(counts.items())))
 
-    def _where(self, asked: Ranking) -> tuple[str, list[float]]:
-        where, values = "WHERE s.model = ?", [float(self._snapshot.models[asked.model][0])]
+    def _rows(self, asked: Ranking, objections: Objections, after: int, most: int) -> list[tuple[int, int, float]]:
+        forbidden = objections.forbidden(asked.use)
+        tables, where, values = self._chosen(asked)
+        sql = f"SELECT s.rank, s.customer, s.score {tables} {where} AND s.rank > ? AND {_ALLOWED} ORDER BY s.rank"
+        found = self._snapshot.cursor(sql, [*values, after, asked.use.place + 1])
+        return list(islice((row for row in found if row[1] not in forbidden), most))
+
+    def _chosen(self, asked: Ranking) -> tuple[str, str, list[float]]:
+        """FROM, WHERE and values of the rows that match, whether or not contact is allowed."""
+        tables, where, values = (
+            "FROM scores AS s",
+            "WHERE s.model = ?",
+            [float(self._snapshot.models[asked.model][0])],
+        )
         if asked.minimum is not None:
             where, values = f"{where} AND s.score >= ?", [*values, asked.minimum]
         if asked.segment is not None:
-            member = "EXISTS (SELECT 1 FROM members AS m WHERE m.segment = ? AND m.customer = s.customer)"
-            where, values = f"{where} AND {member}", [*values, float(self._snapshot.segments[asked.segment][0])]
-        return where, values
+            number, size = self._snapshot.segments[asked.segment]
+            if size * _SMALL < self._snapshot.counts["customers"]:  # few members: find their scores, then sort them
+                tables = "FROM members AS m CROSS JOIN scores AS s"
+                where = f"{where} AND m.segment = ? AND s.customer = m.customer"
+            else:
+                member = "SELECT 1 FROM members AS m WHERE m.segment = ? AND m.customer = s.customer"
+                where = f"{where} AND EXISTS ({member})"
+            values = [*values, float(number)]
+        return tables, where, values
 
     def _count(self, asked: Ranking) -> dict[str, int]:
-        where, values = self._where(asked)
-        sql = f"SELECT substr(s.why, ?, 1), count(*) FROM scores AS s {where} GROUP BY 1"  # noqa: S608
+        tables, where, values = self._chosen(asked)
+        sql = f"SELECT substr(s.why, ?, 1), count(*) {tables} {where} GROUP BY 1"
         rows = self._snapshot.query(sql, [asked.use.place + 1, *values])
         return {self._snapshot.reasons[code[0]]: n for code, n in rows}
 
     def _close(self, asked: Ranking, objections: Objections) -> dict[str, int]:
         """Of those whom the publication allows: how many a live wish closes, by reason."""
         forbidden = objections.forbidden(asked.use)
-        where, values = self._where(asked)
+        tables, where, values = self._chosen(asked)
         closed: dict[str, int] = {}
         for part in chunks(sorted(forbidden)):
             marks = ", ".join("?" * len(part))
-            sql = f"SELECT customer FROM scores AS s {where} AND {_ALLOWED} AND s.customer IN ({marks})"  # noqa: S608
+            sql = f"SELECT s.customer {tables} {where} AND {_ALLOWED} AND s.customer IN ({marks})"
             for (customer,) in self._snapshot.cursor(sql, [*values, asked.use.place + 1, *part]):
                 closed[forbidden[customer]] = closed.get(forbidden[customer], 0) + 1
         return closed
 
 
+_SMALL = 8  # a segment of less than an eighth of all customers is few
 _ALLOWED = "substr(s.why, ?, 1) = x'00'"
