@@ -1,8 +1,8 @@
 """The learner's result: an additive model, a table of effects per feature, that explains itself exactly.
 
 score = link(base + effect_1(x_1) + ... + effect_p(x_p)): a generalised additive model (Hastie and Tibshirani,
-1986), learned by boosting trees of one feature each (Lou, Caruana and Gehrke, 2012). What a feature adds to a customer's
-score is read from its table, so that reasons are not an approximation of the model: they are the model.
+1986), learned by boosting trees of one feature each (Lou, Caruana and Gehrke, 2012). What a feature adds to a
+customer's score is read from its table, so that reasons are not an approximation of the model: they are the model.
 """
 
 from __future__ import annotations

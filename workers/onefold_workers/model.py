@@ -32,8 +32,8 @@ class Model:
     `kind` decides metric and score: a classifier's score is the label's probability (metric AUC), a regressor's the
     label's expected size (its median; metric mean absolute error), a ranker's the probability that a customer takes
     a category (metric recall among the first ten).
-    `horizon`: how far it looks ahead; shortened where the data are too short. `needs`: kinds of interaction that must
-    be there; cut-offs follow the span of theirs. `views`: names of the feature views it learns from; none means
+    `horizon`: how far it looks ahead; shortened where the data are too short. `needs`: kinds of interaction that
+    must be there; cut-offs follow the span of theirs. `views`: names of the feature views it learns from; none means
     every view keyed by golden ID, the workspace's too.
     `labels(future)`: golden_id (a ranker's also category) and label, from tables that hold the horizon alone;
     whoever it has no row for gets `otherwise`. `eligible`: which customers, as an expression over the features.

@@ -166,6 +166,27 @@ def train(
     return replace(result, fingerprint=digest, version=version)
 
 
+def no_worse(model: Model, trained: Trained, champion: Trained | None, frame: pl.DataFrame, plan: Plan) -> bool:
+    """Whether `trained` does at least as well as the present champion on the same hold-out, `plan.test` of `frame`.
+
+    The champion is tested as it is where its data ended before the hold-out, else by its own fit that did; one that
+    answers another question (other horizon, features that are gone) or learned from later data gives way.
+    """
+    if champion is None or champion.horizon != plan.horizon:
+        return True
+    fit = champion.additive if champion.as_of <= plan.test else champion.tested
+    held = _ordered(frame.filter(pl.col("as_of") == plan.test))
+    known = set(offering.NAMES if model.kind == "ranker" else held.columns)
+    if champion.test > plan.test or not known.issuperset(fit.names):
+        return True
+    if model.kind == "ranker":
+        value = float(np.mean(offering.recalls(model, held, fit, plan.days)["score"]))
+    else:
+        score = predicted(model, fit, held)
+        value = evaluation.measure(model.metric, held[LABEL].to_numpy(), score)(np.ones(len(score)))
+    return evaluation.better(model.metric, trained.figures.value, value) >= 0
+
+
 def predicted(model: Model, additive: Additive, rows: pl.DataFrame) -> Floats:
     """The scores of training rows."""
     score = additive.predict(matrix(rows, additive.names))
