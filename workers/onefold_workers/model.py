@@ -33,8 +33,8 @@ class Model:
     label's expected size (its median; metric mean absolute error), a ranker's the probability that a customer takes
     a category (metric recall among the first ten).
     `horizon`: how far it looks ahead; shortened where the data are too short. `needs`: kinds of interaction that
-    must be there; cut-offs follow the span of theirs. `views`: names of the feature views it learns from; none means
-    every view keyed by golden ID, the workspace's too.
+    must be there; cut-offs follow the span of theirs. `views`: names of the feature views it learns from; none
+    means every view keyed by golden ID, the workspace's too.
     `labels(future)`: golden_id (a ranker's also category) and label, from tables that hold the horizon alone;
     whoever it has no row for gets `otherwise`. `eligible`: which customers, as an expression over the features.
     `baseline(days)`: the rule it must beat, as an expression over the features, for a horizon of that many days; a

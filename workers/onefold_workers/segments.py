@@ -26,8 +26,8 @@ FACTS = (
     "online_share",
     "basket_mean",
 )
-"""The features that rules read; `members` adds `frequency_share` and `spend_share`: the share of those who bought in
-180 days that bought less often, and spent less."""
+"""The features that rules read; `members` adds `frequency_share` and `spend_share`: of those who bought in 180
+days, the share that bought less often, or spent less."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,8 +23,8 @@ class Trained:
 
     `additive` is the fit to use, `tested` the one that the figures are of (it never saw the hold-out). `as_of` is
     the end of the data it learned from; `test` the hold-out's cut-off. `context`: what a ranker knows of
-    categories; `average`: the mean of the model's scale, 1 where it has none. `version` is the registry's; `fingerprint` says
-    what it was learned from.
+    categories; `average`: the mean of the model's scale, 1 where it has none. `version` is the registry's;
+    `fingerprint` says what it was learned from.
     """
 
     model: str

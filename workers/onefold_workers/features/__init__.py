@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
+from onefold_storage.errors import BadContract
 from onefold_workers import discovery
 from onefold_workers.feature_view import GOLDEN_ID, Feature, FeatureView
 from onefold_workers.point_in_time import History, Tables
@@ -21,9 +22,18 @@ def discover(folder: Path | None = None) -> dict[str, FeatureView]:
     """Every feature view, built in or of the workspace's `folder` (its `features/`), by name.
 
     Raises:
-        BadContract: a file exports no view, or a name stands twice.
+        BadContract: a file exports no view, or the name of a view or a feature stands twice.
     """
-    return discovery.discover("VIEW", FeatureView, sys.modules[__name__], folder)
+    found = discovery.discover("VIEW", FeatureView, sys.modules[__name__], folder)
+    owner: dict[str, str] = {}
+    for view in found.values():
+        for name in view.names:
+            if name in owner:
+                raise BadContract(
+                    f"feature {name!r} of view {view.name} is already a feature of view {owner[name]}"
+                )
+            owner[name] = view.name
+    return found
 
 
 def features_at(views: Iterable[FeatureView], history: History, cutoff: datetime) -> pl.DataFrame:

@@ -44,7 +44,6 @@ def _ratio(new: pl.Expr, old: pl.Expr) -> pl.Expr:
     return pl.when((new + old) > 0).then(new / (new + old))
 
 
-_MISSED = "last purchase {recency_days:day} ago after {purchases_90:purchase} in 90 days"
 _TREND = "{purchases_28:purchase} in the last 28 days, {purchases_29_56} in the 28 before"
 _TREND_LONG = "{purchases_90:purchase} in the last 90 days, {purchases_91_180} in the 90 before"
 _SPENT = "spent {spend_28:money} in the last 28 days, {spend_29_56:money} in the 28 before"
@@ -98,8 +97,18 @@ VIEW = FeatureView(
             "trend",
             "no spend in 180 days",
         ),
-        Feature("missed_90", "purchases one would expect since the last, at 90 days' pace", _MISSED, "recency"),
-        Feature("missed_180", "purchases one would expect since the last, at 180 days' pace", _MISSED, "recency"),
+        Feature(
+            "missed_90",
+            "purchases one would expect since the last, at 90 days' pace",
+            "{missed_90:purchase} missing at their pace of 90 days",
+            "recency",
+        ),
+        Feature(
+            "missed_180",
+            "purchases one would expect since the last, at 180 days' pace",
+            "{missed_180:purchase} missing at their pace of 180 days",
+            "recency",
+        ),
     ),
     compute=_compute,
 )
