@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction
-from deltalake.exceptions import TableNotFoundError
+from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
 from onefold_storage.errors import BadInput, NotFound, Unavailable
@@ -70,12 +70,16 @@ class Lake:
         """A fresh handle on a table.
 
         Raises:
-            NotFound: there is no such table.
+            NotFound: there is no such table, or no such version of it.
         """
         try:
             return DeltaTable(f"{self.root}/{name}", version=version, storage_options=self.options or None)
         except TableNotFoundError as error:
             raise NotFound(f"{name}: no such table in the lake") from error
+        except DeltaError as error:
+            if version is None:
+                raise
+            raise NotFound(f"{name}: has no version {version}, the newest is {self.version(name)}") from error
 
     def exists(self, name: str) -> bool:
         """Whether the table has been created."""
@@ -109,16 +113,21 @@ class Lake:
         return self.frame_to_arrow(name, (lazy.select(columns) if columns else lazy).collect())
 
     def frame_to_arrow(self, name: str, frame: pl.DataFrame) -> pa.Table:
-        """A Polars frame in the Arrow types that the table declares."""
+        """A Polars frame in the Arrow types that the table declares, or has where no declaration is fixed."""
         table = frame.to_arrow()
-        if name not in TABLES:
+        if name not in TABLES and not self.exists(name):
             return table
-        declared = TABLES[name].arrow
+        declared = TABLES[name].arrow if name in TABLES else self.shape(name).schema
         return table.cast(pa.schema([declared.field(n) for n in table.column_names]))
 
     def files(self, name: str) -> list[str]:
         """Paths or URLs of the Parquet objects of the newest version, sorted."""
         return sorted(self.handle(name).file_uris()) if self.exists(name) else []
+
+    def standing(self, name: str, version: int | None = None) -> list[tuple[str, dict[str, str | None]]]:
+        """Path below the table and partition of each Parquet object of a version, sorted."""
+        actions = pa.table(self.handle(name, version).get_add_actions()).to_pylist()
+        return sorted((str(a["path"]), dict(a.get("partition") or {})) for a in actions)
 
     def inputs(self, name: str) -> str | None:
         """The fingerprint of the inputs that the table was last computed from; None when it is long ago."""

@@ -16,10 +16,10 @@ from onefold_storage.contracts import Contract
 from onefold_storage.errors import BadContract, NotFound
 from onefold_storage.installation import Installation
 from onefold_storage.keyed_hash import KeyedHash
-from onefold_storage.lake import Lake
-from onefold_storage.schema import CONTACT_RECORDS, DECLARATIONS, HISTORY, LINKS
+from onefold_storage.schema import CONTACT_RECORDS, DECLARATIONS, LINKS
 from onefold_storage.suppression import Suppressed
 from onefold_storage.suppressor import RECORD, identifiers, normal_form
+from onefold_storage.survivors import survivor
 from onefold_storage.workspace import Workspace
 
 Identifier = tuple[str, str]
@@ -68,27 +68,6 @@ def find_person(installation: Installation, golden_id: str) -> Person:
     named = (given - shared) | {(RECORD, k) for k in keys}
     family = frozenset({golden_id, standing, *merged})
     return Person(standing, family, frozenset(keys), frozenset(named), len(shared))
-
-
-def survivor(lake: Lake, golden_id: str) -> tuple[str, frozenset[str]]:
-    """The golden ID that answers for this one, and all that were merged into it.
-
-    Raises:
-        NotFound: no such golden ID was ever known.
-    """
-    linked = set(lake.scan(LINKS.name).filter(pl.col("valid_to").is_null()).collect()["golden_id"])
-    history = lake.scan(HISTORY.name).sort("happened_at").collect()
-    merges = history.filter(pl.col("event") == "merged").select("golden_id", "other_id").rows()
-    into = {gone: kept for gone, kept in merges if gone not in linked}  # one that came back answers for itself
-    if golden_id not in linked and golden_id not in set(history["golden_id"]) | set(history["other_id"]):
-        raise NotFound(f"{golden_id}: no customer has or had this golden ID")
-    found = golden_id
-    while found in into:
-        found = into.pop(found)
-    family = {found}
-    while more := {gone for gone, kept in merges if kept in family and gone not in family | linked}:
-        family |= more
-    return found, frozenset(family)
 
 
 def identifiers_of(records: pl.LazyFrame) -> pl.LazyFrame:

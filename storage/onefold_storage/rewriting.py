@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import polars as pl
-import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake.transaction import AddAction, RemoveAction
 
@@ -28,7 +27,7 @@ def rewrite(lake: Lake, name: str, gone: Gone, columns: Sequence[str] | None = N
     shape = lake.shape(name)
     actions: list[AddAction | RemoveAction] = []
     dropped = 0
-    for path, partition in _standing(lake, name):
+    for path, partition in lake.standing(name):
         rows, parts = _without(lake, name, shape, path, partition, gone, columns)
         if rows:
             actions.append(RemoveAction(path, True, 0, lake.objects.size(f"{name}/{path}"), partition))
@@ -48,12 +47,6 @@ def vacuum(lake: Lake, name: str) -> int:
     Hold the table's lock: what other writers have uploaded and not committed goes too, and their commit fails.
     """
     return len(lake.handle(name).vacuum(0, dry_run=False, enforce_retention_duration=False, full=True))
-
-
-def _standing(lake: Lake, name: str) -> list[tuple[str, dict[str, str | None]]]:
-    """Path and partition of each file of the newest version."""
-    actions = pa.table(lake.handle(name).get_add_actions()).to_pylist()
-    return sorted((str(a["path"]), dict(a.get("partition") or {})) for a in actions)
 
 
 def _without(
