@@ -61,7 +61,7 @@ def _connected(settings: WorkerSettings) -> Iterator[Client]:
             memory_limit=settings.dask_memory,
             host="127.0.0.1",
             dashboard_address=f"127.0.0.1:{settings.dask_dashboard_port}",
-            silence_logs=logging.ERROR,
+            silence_logs=logging.CRITICAL,
         ) as local,
         Client(local, set_as_default=False) as client,
     ):
@@ -82,7 +82,7 @@ def spread(
         if on_done is not None:
             from distributed import as_completed
 
-            for n, done in enumerate(as_completed(futures), start=1):
+            for n, done in enumerate(as_completed(futures, loop=client.loop), start=1):
                 done.result()
                 on_done(n, len(listed))
         results: list[R] = client.gather(futures)
@@ -105,7 +105,7 @@ def worker_environment(client: Client) -> Iterator[None]:
     """Let processes that are started inside use this client's cluster instead of one of their own."""
     name = "ONEFOLD_DASK_SCHEDULER"
     before = os.environ.get(name)
-    os.environ[name] = str(client.scheduler.address)
+    os.environ[name] = str(client.scheduler_info(n_workers=0)["address"])
     try:
         yield
     finally:

@@ -1,0 +1,166 @@
+"""Training on the lake: rows from every partition of customers, one Dask task a model, figures kept for all to see.
+
+A model is trained again when its rows, its code, its views or its plan changed: the fingerprint that the registry
+keeps with each version decides. What was learned goes to the registry; the figures of the champions go to the lake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import partial
+from io import BytesIO
+from typing import Any
+
+import orjson
+import polars as pl
+
+from onefold_storage.installation import Installation
+from onefold_storage.schema import CUSTOMERS
+from onefold_storage.settings import StorageSettings
+from onefold_storage.status import MODELS
+from onefold_workers import features, models
+from onefold_workers.cluster import spread
+from onefold_workers.feature_view import FeatureView
+from onefold_workers.model import Model, NotTrainable
+from onefold_workers.model_registry import ModelRegistry
+from onefold_workers.plan import Plan, plan, spans
+from onefold_workers.settings import WorkerSettings
+from onefold_workers.stages.fingerprint import fingerprint
+from onefold_workers.stages.gathering import Gathered
+from onefold_workers.stages.histories import HistoryOf, history_of
+from onefold_workers.training import fingerprint as rows_fingerprint
+from onefold_workers.training import merged, no_worse, train, training_frames
+
+INPUTS = "models/inputs.json"
+AREA = "work/training"
+"""Where training rows wait for their model: golden IDs and numbers, removed at the end; see `places.py`."""
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """Figures of every champion, which models are new, and why others were left out."""
+
+    figures: list[dict[str, Any]]
+    trained: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Declared:
+    """The models and views in force: built in, and of the workspace."""
+
+    models: Mapping[str, Model]
+    views: Mapping[str, FeatureView]
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """Digest by name, for fingerprints."""
+        return {n: d.digest for kind in (self.models, self.views) for n, d in kind.items()}
+
+
+def declared(installation: Installation) -> Declared:
+    """Discover models and feature views."""
+    folder = installation.workspace.folder
+    return Declared(models.discover(folder / "models"), features.discover(folder / "features"))
+
+
+def plans_for(
+    installation: Installation, gathered: Gathered, found: Mapping[str, Model]
+) -> tuple[dict[str, Plan], list[str]]:
+    """The plan of each model for the data as it is, and why others have none."""
+    now = installation.clock.now()
+    task = partial(_spans, now=now)
+    seen = spread(task, partitions_of(installation, gathered))
+    plans: dict[str, Plan] = {}
+    left_out: list[str] = []
+    for name, model in found.items():
+        try:
+            plans[name] = plan(model, seen, now)
+        except NotTrainable as why:
+            left_out.append(str(why))
+    return plans, left_out
+
+
+def train_models(
+    installation: Installation,
+    gathered: Gathered,
+    *,
+    retrain: bool = False,
+    on_done: Callable[[int, int], None] | None = None,
+) -> TrainingReport:
+    """Train what changed, register it, and write the champions' figures. Nothing changed, nothing is read."""
+    lake = installation.lake
+    known = declared(installation)
+    now = installation.clock.now()
+    inputs = fingerprint(lake, [CUSTOMERS.name], gathered=gathered.version, code=known.digests, now=now)
+    standing = orjson.loads(lake.objects.get(INPUTS) or b"{}")
+    if not retrain and standing.get("inputs") == inputs:
+        figures = orjson.loads(lake.objects.get(MODELS) or b"[]")
+        return TrainingReport(figures, left_out=standing.get("left_out", []))
+    plans, left_out = plans_for(installation, gathered, known.models)
+    lake.objects.delete_below(AREA)
+    spread(partial(_rows, known=known, plans=plans), partitions_of(installation, gathered))
+    fit = partial(_fit, settings=installation.settings, known=known, retrain=retrain)
+    done = spread(fit, [(n, plans[n]) for n in plans], on_done=on_done)
+    lake.objects.delete_below(AREA)
+    figures = [d.figures for d in done if d.figures is not None]
+    left_out += [d.why for d in done if d.why]
+    lake.objects.put(MODELS, orjson.dumps(figures, default=str))
+    lake.objects.put(INPUTS, orjson.dumps({"inputs": inputs, "left_out": left_out}))
+    return TrainingReport(figures, [d.name for d in done if d.new], left_out)
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    name: str
+    figures: dict[str, Any] | None
+    new: bool = False
+    why: str = ""
+
+
+def _fit(job: tuple[str, Plan], *, settings: StorageSettings, known: Declared, retrain: bool) -> _Fitted:
+    """Train and register one model, on a worker; a fingerprint that the champion has already is left as it is."""
+    name, when = job
+    objects = Installation(settings).lake.objects
+    pieces = [pl.read_parquet(BytesIO(objects.get(key) or b"")) for key in objects.keys(f"{AREA}/{name}")]
+    frame = merged([{name: piece} for piece in pieces])[name]
+    model = known.models[name]
+    registry = ModelRegistry(registry_url(settings))
+    champion = registry.champion(name)
+    digest = rows_fingerprint(model, known.views, frame, when)
+    if champion and not retrain and registry.known(name, digest):
+        return _Fitted(name, champion.status())
+    try:
+        learned = train(model, known.views, frame, when)
+    except NotTrainable as why:
+        return _Fitted(name, champion.status() if champion else None, why=str(why))
+    better = champion is None or no_worse(model, learned, champion, frame, when)
+    registered = registry.register(learned, champion=better)
+    return _Fitted(name, (registered if better or champion is None else champion).status(), new=True)
+
+
+def _spans(name: HistoryOf, now: datetime) -> pl.DataFrame:
+    return spans(history_of(name), now)
+
+
+def _rows(name: HistoryOf, known: Declared, plans: Mapping[str, Plan]) -> None:
+    """Every model's rows of one partition, put where the task that trains the model finds them."""
+    objects = Installation(name.settings).lake.objects
+    frames = training_frames(known.models, known.views, history_of(name), plans)
+    for model, frame in frames.items():
+        sink = BytesIO()
+        frame.write_parquet(sink, compression="lz4", statistics=False)
+        objects.put(f"{AREA}/{model}/{name.partition}.parquet", sink.getvalue())
+
+
+def registry_url(settings: StorageSettings) -> str:
+    """MLflow's store: the one that the settings name, else a database in home."""
+    return WorkerSettings().mlflow_url or f"sqlite:///{settings.root / 'mlflow' / 'mlflow.db'}"
+
+
+def partitions_of(installation: Installation, gathered: Gathered) -> list[HistoryOf]:
+    """Names of the histories of all partitions of customers."""
+    version = installation.lake.version(CUSTOMERS.name)
+    return [HistoryOf(installation.settings, gathered, version, p) for p in range(gathered.partitions)]
