@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from onefold.serving import Serving
+from onefold.serving import Ranking, Serving
 from onefold_storage.errors import Unavailable
 from onefold_storage.keyed_hash import KeyedHash
 
@@ -95,3 +96,27 @@ def test_readers_never_see_a_mixture(published: Any, made_up: ModuleType, tmp_pa
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_what_was_withdrawn_is_served_no_more_and_leaves_nothing_open(
+    published: Any, made_up: ModuleType, tmp_path: Path
+) -> None:
+    serving = _serving(published, tmp_path)
+    serving.refresh()
+    (tmp_path / "cache").mkdir()
+    view = serving.view()
+    use = view.snapshot.uses["marketing", "email"]
+    assert view.lists.page(Ranking("churn", use), view.objections, 0, 5).rows
+    gc.disable()  # what is left open must not depend on when garbage is collected
+    try:
+        published.publications._objects.delete_below("publications")
+        assert serving.refresh() and serving.version is None and not (tmp_path / "cache").exists()
+        with pytest.raises(Unavailable, match="nothing is published"):
+            serving.view()
+        del view
+        held = [str(f.readlink()) for f in Path("/proc/self/fd").iterdir() if f.is_symlink()]
+        assert not [name for name in held if str(published.storage.root / "lake") in name]
+    finally:
+        gc.enable()
+    published.publish(made_up.gold_frames(20), made_up.facts())
+    assert serving.refresh() and serving.view().snapshot.counts["customers"] == 20

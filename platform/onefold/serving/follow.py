@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,10 +50,15 @@ class Serving:
         return current[0].version if current else None
 
     def refresh(self) -> bool:
-        """Look at the pointer and open what it names; gives whether something changed. The last good one stays."""
+        """Look at the pointer and open what it names; gives whether something changed.
+
+        The last good one stays where the new one cannot be served, and goes where the pointer was taken away.
+        """
         try:
             pointer = self._publications.pointer()
-            if pointer is None or pointer.version == self.version:
+            if pointer is None:
+                return self._withdrawn()
+            if pointer.version == self.version:
                 self.problem = None
                 return False
             publication = self._publications.get(pointer.version)
@@ -64,10 +70,18 @@ class Serving:
                 _log.error("the current publication cannot be served, the last one stays: %s", problem)
             self.problem = problem
             return False
-        self._current = (snapshot, Lists(snapshot))
-        self.problem = None
+        self._current, self._objections, self.problem = (snapshot, Lists(snapshot)), None, None
         _log.info("serving publication %s", publication.version)
         return True
+
+    def _withdrawn(self) -> bool:
+        """Nothing is published (any more): an erasure withdraws what may hold the erased, so nothing is served."""
+        changed = self._current is not None
+        self._current, self._objections, self.problem = None, None, None
+        shutil.rmtree(self._cache, ignore_errors=True)
+        if changed:
+            _log.warning("the publication was withdrawn; nothing is served until the next one")
+        return changed
 
     def follow(self, seconds: float) -> None:
         """Look at the pointer now, and every so many seconds from a thread of its own."""

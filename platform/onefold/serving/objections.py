@@ -6,7 +6,6 @@ expressed (merged ones lead to their survivor). Both count: what forbids more ho
 
 from __future__ import annotations
 
-from functools import cached_property, lru_cache
 from typing import Any
 
 from onefold.serving.snapshot import Snapshot, Use
@@ -20,29 +19,21 @@ class Objections:
         self.revision = standing.revision
         self.snapshot = snapshot
         self._standing = standing
-        self.forbidden = lru_cache(maxsize=256)(self._forbidden)
-
-    @cached_property
-    def _subjects(self) -> dict[int, tuple[Subject, ...]]:
-        """Subjects by customer."""
-        found: dict[int, dict[Subject, None]] = {}
-        for subject in self._standing.by_subject:
-            for customer in self.snapshot.holders_of(subject[1]):
-                found.setdefault(customer, {})[subject] = None
-        for golden_id, subjects in self._standing.by_golden_id.items():
-            survivor = self.snapshot.number(golden_id)
-            if survivor is not None:
-                found.setdefault(survivor, {}).update(dict.fromkeys(subjects))
-        return {customer: tuple(subjects) for customer, subjects in found.items()}
+        self._subjects = _by_customer(snapshot, standing)
+        self._forbidden: dict[Use, dict[int, str]] = {}
 
     def against(self, customer: int, data_use: str, channel: str) -> Wish | None:
         """The live wish that forbids this contact, if there is one."""
         return self._standing.forbidding(self._subjects.get(customer, ()), data_use, channel)
 
-    def _forbidden(self, use: Use) -> dict[int, str]:
+    def forbidden(self, use: Use) -> dict[int, str]:
         """Customers whom a live wish closes to a use, with the reason."""
-        found = {c: self.against(c, use.data_use, use.channel) for c in self._subjects}
-        return {customer: wish.state.lower() for customer, wish in found.items() if wish is not None}
+        known = self._forbidden.get(use)
+        if known is None:
+            found = {c: self.against(c, use.data_use, use.channel) for c in self._subjects}
+            known = {customer: wish.state.lower() for customer, wish in found.items() if wish is not None}
+            self._forbidden[use] = known
+        return known
 
     def over(self, customer: int, may_contact: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """May-contact rows of a profile as they hold now."""
@@ -53,3 +44,15 @@ class Objections:
     def _held(self, customer: int, row: dict[str, Any]) -> dict[str, Any]:
         wish = self.against(customer, row["data_use"], row["channel"])
         return row if wish is None else row | {"allowed": False, "reason": wish.state.lower(), "live": True}
+
+
+def _by_customer(snapshot: Snapshot, standing: Standing) -> dict[int, tuple[Subject, ...]]:
+    found: dict[int, dict[Subject, None]] = {}
+    for subject in standing.by_subject:
+        for customer in snapshot.holders_of(subject[1]):
+            found.setdefault(customer, {})[subject] = None
+    for golden_id, subjects in standing.by_golden_id.items():
+        survivor = snapshot.number(golden_id)
+        if survivor is not None:
+            found.setdefault(survivor, {}).update(dict.fromkeys(subjects))
+    return {customer: tuple(subjects) for customer, subjects in found.items()}

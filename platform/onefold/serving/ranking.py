@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import islice
 
 from onefold.serving.objections import Objections
@@ -31,67 +31,73 @@ class RankedList:
 
 
 class Lists:
-    """The ranked lists of one publication."""
+    """The ranked lists of one publication.
+
+    What was counted is kept. The caches hold the snapshot and never this object: a circle would keep a withdrawn
+    publication open until the next garbage collection.
+    """
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
-        self._counted = lru_cache(maxsize=512)(self._count)
-        self._closed = lru_cache(maxsize=512)(self._close)
+        self._counted = lru_cache(maxsize=512)(partial(_count, snapshot))
+        self._closed = lru_cache(maxsize=512)(partial(_close, snapshot))
 
     def page(self, asked: Ranking, objections: Objections, after: int, most: int) -> RankedList:
         """The rows behind rank `after`, at most `most`; who objected since is in none."""
         counts = dict(self._counted(asked))
-        allowed = counts.pop("allowed", 0)
+        allowed = counts.pop(None, 0)
+        suppressed = {reason: n for reason, n in counts.items() if reason is not None}
         for reason, n in self._closed(asked, objections).items():
             allowed -= n
-            counts[reason] = counts.get(reason, 0) + n
+            suppressed[reason] = suppressed.get(reason, 0) + n
         rows = self._rows(asked, objections, after, most + 1) if allowed else []
-        return RankedList(rows[:most], len(rows) > most, allowed, dict(sorted(counts.items())))
+        return RankedList(rows[:most], len(rows) > most, allowed, dict(sorted(suppressed.items())))
 
     def _rows(self, asked: Ranking, objections: Objections, after: int, most: int) -> list[tuple[int, int, float]]:
         forbidden = objections.forbidden(asked.use)
-        tables, where, values = self._chosen(asked)
-        sql = f"SELECT s.rank, s.customer, s.score {tables} {where} AND s.rank > ? AND {_ALLOWED} ORDER BY s.rank"
+        chosen, values = _chosen(self._snapshot, asked)
+        sql = f"SELECT s.rank, s.customer, s.score {chosen} AND s.rank > ? AND {_ALLOWED} ORDER BY s.rank"
         found = self._snapshot.cursor(sql, [*values, after, asked.use.place + 1])
         return list(islice((row for row in found if row[1] not in forbidden), most))
 
-    def _chosen(self, asked: Ranking) -> tuple[str, str, list[float]]:
-        """FROM, WHERE and values of the rows that match, whether or not contact is allowed."""
-        tables, where, values = (
-            "FROM scores AS s",
-            "WHERE s.model = ?",
-            [float(self._snapshot.models[asked.model][0])],
-        )
-        if asked.minimum is not None:
-            where, values = f"{where} AND s.score >= ?", [*values, asked.minimum]
-        if asked.segment is not None:
-            number, size = self._snapshot.segments[asked.segment]
-            if size * _SMALL < self._snapshot.counts["customers"]:  # few members: find their scores, then sort them
-                tables = "FROM members AS m CROSS JOIN scores AS s"
-                where = f"{where} AND m.segment = ? AND s.customer = m.customer"
-            else:
-                member = "SELECT 1 FROM members AS m WHERE m.segment = ? AND m.customer = s.customer"
-                where = f"{where} AND EXISTS ({member})"
-            values = [*values, float(number)]
-        return tables, where, values
 
-    def _count(self, asked: Ranking) -> dict[str, int]:
-        tables, where, values = self._chosen(asked)
-        sql = f"SELECT substr(s.why, ?, 1), count(*) {tables} {where} GROUP BY 1"
-        rows = self._snapshot.query(sql, [asked.use.place + 1, *values])
-        return {self._snapshot.reasons[code[0]]: n for code, n in rows}
+def _chosen(snapshot: Snapshot, asked: Ranking) -> tuple[str, list[float]]:
+    """FROM and WHERE of the rows that match, whether or not contact is allowed, and the values to bind."""
+    tables, where = "FROM scores AS s", "WHERE s.model = ?"
+    values = [float(snapshot.models[asked.model][0])]
+    if asked.minimum is not None:
+        where, values = f"{where} AND s.score >= ?", [*values, asked.minimum]
+    if asked.segment is not None:
+        number, size = snapshot.segments[asked.segment]
+        if size * _SMALL < snapshot.counts["customers"]:  # few members: find their scores, then sort them
+            tables = "FROM members AS m CROSS JOIN scores AS s"
+            where = f"{where} AND m.segment = ? AND s.customer = m.customer"
+        else:
+            member = "SELECT 1 FROM members AS m WHERE m.segment = ? AND m.customer = s.customer"
+            where = f"{where} AND EXISTS ({member})"
+        values = [*values, float(number)]
+    return f"{tables} {where}", values
 
-    def _close(self, asked: Ranking, objections: Objections) -> dict[str, int]:
-        """Of those whom the publication allows: how many a live wish closes, by reason."""
-        forbidden = objections.forbidden(asked.use)
-        tables, where, values = self._chosen(asked)
-        closed: dict[str, int] = {}
-        for part in chunks(sorted(forbidden)):
-            marks = ", ".join("?" * len(part))
-            sql = f"SELECT s.customer {tables} {where} AND {_ALLOWED} AND s.customer IN ({marks})"
-            for (customer,) in self._snapshot.cursor(sql, [*values, asked.use.place + 1, *part]):
-                closed[forbidden[customer]] = closed.get(forbidden[customer], 0) + 1
-        return closed
+
+def _count(snapshot: Snapshot, asked: Ranking) -> dict[str | None, int]:
+    """Rows that match, by the reason why not; None for those who may be contacted."""
+    chosen, values = _chosen(snapshot, asked)
+    sql = f"SELECT substr(s.why, ?, 1), count(*) {chosen} GROUP BY 1"
+    rows = snapshot.query(sql, [asked.use.place + 1, *values])
+    return {snapshot.reasons.get(code[0]): n for code, n in rows}
+
+
+def _close(snapshot: Snapshot, asked: Ranking, objections: Objections) -> dict[str, int]:
+    """Of those whom the publication allows: how many a live wish closes, by reason."""
+    forbidden = objections.forbidden(asked.use)
+    chosen, values = _chosen(snapshot, asked)
+    closed: dict[str, int] = {}
+    for part in chunks(sorted(forbidden)):
+        marks = ", ".join("?" * len(part))
+        sql = f"SELECT s.customer {chosen} AND {_ALLOWED} AND s.customer IN ({marks})"
+        for (customer,) in snapshot.cursor(sql, [*values, asked.use.place + 1, *part]):
+            closed[forbidden[customer]] = closed.get(forbidden[customer], 0) + 1
+    return closed
 
 
 _SMALL = 8  # a segment of less than an eighth of all customers is few

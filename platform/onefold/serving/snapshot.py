@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 import threading
+import weakref
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -44,6 +45,10 @@ class Snapshot:
         self._path = path
         self._hashed = hashed
         self._local = threading.local()
+        self._open: list[sqlite3.Connection] = []
+        # A connection and its statements refer to each other: without this the file would stay open until the
+        # next garbage collection. It runs when the last request that reads this snapshot has ended.
+        weakref.finalize(self, _close, self._open)
         meta = {name: orjson.loads(value) for name, value in self.query("SELECT name, value FROM meta")}
         if meta.get("format") != SERVING_FORMAT:
             raise Conflict(
@@ -63,7 +68,7 @@ class Snapshot:
             (data_use, channel): Use(place, data_use, channel)
             for place, data_use, channel in self.query("SELECT use, data_use, channel FROM uses ORDER BY use")
         }
-        self.reasons = {0: "allowed"} | dict(self.query("SELECT code, reason FROM reasons"))
+        self.reasons: dict[int, str] = dict(self.query("SELECT code, reason FROM reasons"))
         self.models = {
             name: (number, version)
             for number, name, version in self.query("SELECT model, name, version FROM models")
@@ -87,6 +92,7 @@ class Snapshot:
             for pragma in ("query_only=1", "mmap_size=1073741824", "cache_size=-8192"):
                 connection.execute(f"PRAGMA {pragma}").close()
             self._local.connection = connection
+            self._open.append(connection)
         return cast("sqlite3.Cursor", connection.execute(sql, tuple(values)))
 
     def query(self, sql: str, values: Iterable[Any] = ()) -> list[Any]:
@@ -138,6 +144,11 @@ class Snapshot:
         rows = [row for (packed,) in blocks for row in orjson.loads(zlib.decompress(packed))]
         skipped = first % INTERACTION_BLOCK
         return rows[skipped : skipped + most]
+
+
+def _close(connections: list[sqlite3.Connection]) -> None:
+    for connection in connections:
+        connection.close()
 
 
 def chunks(values: list[int]) -> Iterable[list[int]]:
