@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from io import BytesIO
 
@@ -13,7 +14,7 @@ from onefold_storage.installation import Installation
 from onefold_storage.parts import Part
 from onefold_storage.schema import CUSTOMERS, OFFERS, SCORES, SEGMENTS, TRAITS, Table
 from onefold_storage.settings import StorageSettings
-from onefold_workers import scoring
+from onefold_workers import scoring, segments
 from onefold_workers.cluster import spread
 from onefold_workers.feature_view import GOLDEN_ID
 from onefold_workers.features import features_at, rows_at
@@ -24,7 +25,7 @@ from onefold_workers.stages.gathering import Gathered
 from onefold_workers.stages.histories import HistoryOf, history_of
 from onefold_workers.stages.training import Declared, declared, partitions_of, plans_for, registry_url
 from onefold_workers.trained import Trained
-from onefold_workers.training import views_of
+from onefold_workers.traits import traits
 
 AREA = "work/scores"
 """Where scores wait for their rank; golden IDs only, removed at the end, registered in `places.py`."""
@@ -41,7 +42,7 @@ class Scored:
 
 def score_customers(installation: Installation, gathered: Gathered, run_id: str) -> Scored:
     """Score everyone with the champions; nothing is done where customers, models and code stand as they did."""
-    lake = installation.lake
+    lake, now = installation.lake, installation.clock.now()
     known = declared(installation)
     champions = champions_of(installation, known)
     facts = {n: (t.version, t.fingerprint) for n, t in champions.items()}
@@ -51,18 +52,20 @@ def score_customers(installation: Installation, gathered: Gathered, run_id: str)
         gathered=gathered.version,
         champions=facts,
         code=known.digests,
-        now=installation.clock.now(),
+        now=now,
     )
     if all(lake.inputs(t.name) == inputs for t in TABLES):
         return Scored({t.name: lake.rows(t.name) for t in TABLES}, changed=False)
     plans, _ = plans_for(installation, gathered, {n: known.models[n] for n in champions})
     names = partitions_of(installation, gathered)
-    task = partial(_score, inputs=inputs, known=known, champions=champions, plans=plans, run_id=run_id)
+    task = partial(_score, inputs=inputs, known=known, champions=champions, plans=plans, run_id=run_id, now=now)
     done = spread(task, names)
     ranks = scoring.ranked(pl.concat([d.points for d in done])).select(GOLDEN_ID, "model", "rank")
     jobs = [(installation.settings, _place(inputs, n.partition), ranks) for n in names]
-    parts = {t.name: [p for d in done for p in d.parts[t.name]] for t in TABLES[1:]}
+    parts = {t.name: [p for d in done for p in d.parts[t.name]] for t in (OFFERS, TRAITS)}
     parts[SCORES.name] = [p for written in spread(_rank, jobs) for p in written]
+    members = segments.members(pl.concat([d.facts for d in done]))
+    parts[SEGMENTS.name] = lake.parts(SEGMENTS.name, lake.frame_to_arrow(SEGMENTS.name, members))
     for table in reversed(TABLES):
         with lake.lock(table.name):
             lake.commit(table.name, parts[table.name], replace=True, inputs=inputs)
@@ -79,10 +82,11 @@ def champions_of(installation: Installation, known: Declared) -> dict[str, Train
 
 @dataclass(frozen=True)
 class _Done:
-    """What one partition came to: parts by table, and the scores alone, which ranks are made of."""
+    """What one partition came to: parts by table, and what ranks and segments are made of."""
 
     parts: dict[str, list[Part]]
     points: pl.DataFrame
+    facts: pl.DataFrame
 
 
 def _score(
@@ -92,27 +96,28 @@ def _score(
     champions: Mapping[str, Trained],
     plans: Mapping[str, Plan],
     run_id: str,
+    now: datetime,
 ) -> _Done:
     """Every table's rows of one partition, on a worker; scores wait beside the lake for their rank."""
     lake = Installation(name.settings).lake
     history = history_of(name)
+    views = [v for v in known.views.values() if v.keys == (GOLDEN_ID,)]
+    people = {t: features_at(views, history, t) for t in {now, *(p.as_of for p in plans.values())}}
     scores, offers = [_empty(SCORES)], [_empty(OFFERS)]
     for model_name, trained in champions.items():
         if model_name not in plans:
             continue
         model, as_of = known.models[model_name], plans[model_name].as_of
-        used = views_of(model, known.views)
-        people = features_at([v for v in used if v.keys == (GOLDEN_ID,)], history, as_of)
         if model.kind == "ranker":
             pairs = rows_at(known.views["category_affinity"], history, as_of)
-            offers.append(scoring.offers(trained, people, pairs, model, run_id))
+            offers.append(scoring.offers(trained, people[as_of], pairs, model, run_id))
         else:
-            scores.append(scoring.score(trained, model, known.views, people, run_id))
+            scores.append(scoring.score(trained, model, known.views, people[as_of], run_id))
     points = pl.concat(scores)
     lake.objects.put(_place(inputs, name.partition), _parquet(points))
-    frames = {OFFERS.name: pl.concat(offers), TRAITS.name: traits, SEGMENTS.name: segments}
+    frames = {OFFERS.name: pl.concat(offers), TRAITS.name: traits(people[now], history, now)}
     parts = {n: lake.parts(n, lake.frame_to_arrow(n, frame)) for n, frame in frames.items()}
-    return _Done(parts, points.select(GOLDEN_ID, "model", "score"))
+    return _Done(parts, points.select(GOLDEN_ID, "model", "score"), segments.facts(people[now]))
 
 
 def _rank(job: tuple[StorageSettings, str, pl.DataFrame]) -> list[Part]:
