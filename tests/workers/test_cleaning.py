@@ -201,7 +201,7 @@ def test_cleaning_twice_is_cleaning_once(kind: str, texts: list[str], home: str 
 @given(texts=st.lists(st.one_of(written, st.none()), min_size=1, max_size=8), home=st.sampled_from(COUNTRIES))
 def test_a_whole_record_is_cleaned_once_and_for_all(texts: list[str | None], home: str | None) -> None:
     kinds = {k: k for k in cleaning.PERSON_KINDS}
-    frame = pl.DataFrame({k: texts for k in kinds}, schema=dict.fromkeys(kinds, pl.String))
+    frame = pl.DataFrame(dict.fromkeys(kinds, texts), schema=dict.fromkeys(kinds, pl.String))
     once = cleaning.standardise(frame, kinds, home)
     twice = cleaning.standardise(once.drop("external_ids"), kinds, home)
     assert twice.drop("external_ids").equals(once.drop("external_ids"))

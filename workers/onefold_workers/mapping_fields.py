@@ -130,12 +130,7 @@ class Fields:
         kinds = dict(self.contract.kinds)
         schemes = {c.name: c.rules.scheme for c in self.contract.columns if c.rules.kind}
         formats = {c.name: c.rules.format for c in self.contract.columns if c.rules.kind}
-        source = self.frame.select(
-            written(pl.col(c), self.frame.schema[c], self.contract.by_name[c].rules.values).alias(c)
-            if self.contract.by_name[c].rules.values
-            else pl.col(c)
-            for c in kinds
-        )
+        columns = {c: self.kept(c) for c in kinds}
         for name, rule in self.rules.fields.items():
             if name != "external_ids" and name not in cleaning.PERSON_KINDS:
                 continue
@@ -143,11 +138,11 @@ class Fields:
             if kind != "external_id":
                 kinds = {c: k for c, k in kinds.items() if k != kind}
             column = f"{name}\0"
-            source = source.hstack(self.frame.select(self.text(rule).alias(column)))
-            kinds[column] = kind
+            columns[column], kinds[column] = self.text(rule), kind
             own = self.contract.by_name[rule.column].rules if rule.column else None
             schemes[column] = (own.scheme if own else None) or rule.column or self.contract.id
             formats[column] = own.format if own else None
+        source = self.frame.select("_row_id", *(columns[c].alias(c) for c in kinds))
         latest = cast("datetime | None", self.frame.get_column("_landed_at").max())
         return cleaning.standardise(
             source, kinds, self.contract.rules.country, formats, schemes, latest.date() if latest else None

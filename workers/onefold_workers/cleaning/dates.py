@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import date
+from functools import partial
 
 import polars as pl
 
@@ -56,19 +57,31 @@ def _day(values: pl.Series, form: str | None, country: str | None, latest: date 
 
 def _attempts(form: str | None, country: str | None, latest: date | None) -> Iterator[Cleaner]:
     """Ways to read a date, the surest first."""
+    last = latest.year if latest else _PIVOT
     if form:
-        yield lambda text: text.str.to_date(form, strict=False)
-        yield lambda text: text.str.to_datetime(form, strict=False, time_unit="us").dt.date()
+        yield partial(_formatted, form=form, last=last)
     yield lambda text: _built(*_groups(text, _YEAR_FIRST))
     yield lambda text: _built(*_groups(text, _COMPACT))
-    pivot = (latest.year if latest else _PIVOT) % 100
     month_first = country in MONTH_FIRST
-    for swapped in (month_first, not month_first):
-        yield lambda text, swapped=swapped: _year_last(text, _YEAR_LAST, swapped, pivot)
-    for swapped in (month_first, not month_first):
-        yield lambda text, swapped=swapped: _year_last(text, _SHORT_YEAR, swapped, pivot)
+    for pattern in (_YEAR_LAST, _SHORT_YEAR):
+        for swapped in (month_first, not month_first):
+            yield partial(_year_last, pattern=pattern, month_first=swapped, pivot=last % 100)
     for written in _WRITTEN:
-        yield lambda text, written=written: _words(text).str.to_date(written, strict=False)
+        yield partial(_written, form=written)
+
+
+def _formatted(text: pl.Series, form: str, last: int) -> pl.Series:
+    day = text.str.to_date(form, strict=False)
+    moment = text.str.to_datetime(form, strict=False, time_unit="us").dt.date()
+    found = day.zip_with(day.is_not_null(), moment)
+    if "%y" not in form:
+        return found
+    # Two digits of a year mean the last century where this one has not come so far.
+    return found.dt.offset_by("-100y").zip_with((found.dt.year() > last).fill_null(False), found)
+
+
+def _written(text: pl.Series, form: str) -> pl.Series:
+    return _words(text).str.to_date(form, strict=False)
 
 
 def _year_last(text: pl.Series, pattern: str, month_first: bool, pivot: int) -> pl.Series:

@@ -11,16 +11,32 @@ import pyarrow as pa
 
 from onefold_storage import contracts
 from onefold_storage.errors import BadInput
+from onefold_workers.cleaning import PERSON_KINDS
 from onefold_workers.drafting.contract_text import column_lines, contract
 from onefold_workers.drafting.kinds import Guess, guesses
 from onefold_workers.drafting.maps import maps
 from onefold_workers.drafting.profile import Profile, profile
 from onefold_workers.drafting.roles import Roles, country_of, roles
 from onefold_workers.drafting.types import column_type
+from onefold_workers.drafting.vocabulary import tokens, vocabulary
 
 __all__ = ["draft", "understand"]
 
 _FREE_TEXT = 60
+_CUSTOMERS = {
+    "customer",
+    "customers",
+    "client",
+    "clients",
+    "members",
+    "users",
+    "people",
+    "persons",
+    "kunden",
+    "contacts",
+}
+_PERSONAL = {*PERSON_KINDS, "external_id"} - {"country", "region", "city", "postcode", "organisation"}
+_NAMES = {"given_name", "family_name", "full_name", "birth_date"}
 
 
 def draft(
@@ -28,14 +44,13 @@ def draft(
 ) -> str:
     """The text of a contract for a source, from a sample of its rows; `contracts.parse` accepts it.
 
-    `sample`: some thousand rows, text columns for text formats. `source`: the contract's id (made fit if it is not).
+    `sample`: some thousand rows, text columns for text formats. `source`: the contract's id, made fit if it is not.
     Raises BadInput where the sample has no column.
     """
     name = source_name(source)
     profiles, found, role = understand(sample, name)
     if not profiles:
         raise BadInput(f"{location}: expected a table with columns, found none")
-    person = bool({g.kind for g in found.values()}) or role.customer is not None
     mapped = maps(name, profiles, found, role)
     used = _used(mapped)
     columns = []
@@ -47,8 +62,8 @@ def draft(
         # A time without which nothing happened; the customer may be missing: bought without a card.
         required = role.transactions and column == role.time and p.complete
         attribute = (
-            person and not role.transactions and not guess and not key and column not in used and bool(p.filled)
-            and p.length <= _FREE_TEXT
+            bool(found) and not role.transactions and not guess and not key and column not in used
+            and bool(p.filled) and p.length <= _FREE_TEXT
         )  # fmt: skip
         columns.append(column_lines(column, kind, guess, key=key, required=required, attribute=attribute))
     left_out = [c for c in sample.column_names if c not in profiles]
@@ -65,21 +80,36 @@ def understand(sample: pa.Table, source: str) -> tuple[dict[str, Profile], dict[
     found = guesses(profiles)
     role = roles(source, profiles, found)
     if role.customer and role.customer not in found:
+        scheme = f"{source}_customer"[:60]
         # The number has no telling name: its scheme is this source's own, so that it links to nothing by accident.
         found[role.customer] = Guess(
             "external_id",
             "low",
             "rows with times repeat it, as they would a customer's number",
-            f"{source}_customer"[:60],
+            scheme,
         )
-    row_key = profiles[role.key[0]].compact if role.key else ""
-    return (
-        profiles,
-        found,
-        replace(role, item=None)
-        if role.item and profiles[role.item].compact == row_key and role.transactions
-        else role,
-    )
+    if not found and role.key and {*tokens(source)} & _CUSTOMERS:
+        found[role.key[0]] = Guess(
+            "external_id", "low", "the key of a table of customers", f"{source}_customer"[:60]
+        )
+    if not {g.kind for g in found.values()} & _PERSONAL:
+        found = {}  # a country or a company alone makes nobody a person
+    if not role.transactions:
+        shared = [
+            n
+            for n, g in found.items()
+            if g.confidence != "high" and n not in role.key and _shared(profiles[n], found)
+        ]
+        found = {n: g for n, g in found.items() if n not in shared}
+        role = replace(role, customer=None) if role.customer in shared else role
+    return profiles, found, role
+
+
+def _shared(p: Profile, found: dict[str, Guess]) -> bool:
+    """A number beside people's names that several of them have: an account or household, not one person."""
+    if found[p.name].kind != "external_id" or not {g.kind for g in found.values()} & _NAMES:
+        return False
+    return p.distinct_share < 0.95 or bool(set(p.words) & vocabulary().roles["group"])
 
 
 def source_name(given: str) -> str:

@@ -82,13 +82,13 @@ def contract(
 ) -> str:
     """The whole contract as text."""
     lines = [
-        f"# Drafted from a sample of {source}. A person must check, before anything is decided on it:",
-        "#  - lawful_basis and data_use: drafted as consent, the strictest, without marketing: nobody is contacted on",
-        "#    the strength of this draft. State the basis that holds, and the purposes people were told of.",
-        "#  - the kinds below, first those of low or medium confidence, and the schemes of external IDs: two sources",
-        "#    that use one scheme say that equal numbers are one person. Rename a scheme where that is not so.",
-        "#  - the primary key, the time zone of times without one, the currency, and delivery: `snapshot` where each",
-        "#    package brings the whole table.",
+        f"# Drafted from a sample of {source}. A person must check before anything is decided on it:",
+        "#  - lawful_basis and data_use: drafted as consent, the strictest, without marketing: nobody is contacted",
+        "#    on the strength of this draft. State the basis that holds, and the purposes people were told of.",
+        "#  - the kinds below, first those of low or medium confidence, and the schemes of external IDs: two",
+        "#    sources that use one scheme say that equal numbers are one person. Rename one where that is not so.",
+        "#  - the primary key, the time zone of times without one, the currency, and delivery: `snapshot` where",
+        "#    each package brings the whole table.",
     ]
     if left_out:
         lines.append(f"# Left out, because names that begin with _ are the lake's: {', '.join(left_out)}.")

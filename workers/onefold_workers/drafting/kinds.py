@@ -50,11 +50,15 @@ def _postal(p: Profile) -> float:
 
 
 def _phone_like(p: Profile) -> float:
-    return p.share(r"(?:\d\D*){6,}") if p.letters < 0.3 else 0.0
+    return p.share(r"^[^\p{L}]*(?:\d[^\p{L}]*){6,}(?i:e?xt?n?[ .:]*\d+)?$")
 
 
 def _number_of_a_house(p: Profile) -> float:
     return p.share(r"^#?\s*\d{1,5}(?:\.0)?\s*[A-Za-z]?(?:\s*[-/]\s*\d{1,5}\s*[A-Za-z]?)?$")
+
+
+def _one_word_names(p: Profile) -> bool:
+    return p.several_words < 0.3 and _words(p) > 0.8 and p.distinct > 10
 
 
 # How well values must fit what the header says, to believe it; and the measure of the fit.
@@ -69,7 +73,7 @@ AGREES: dict[str, tuple[Fit, float]] = {
     "phone": (_phone_like, 0.4),
     "house_number": (_number_of_a_house, 0.5),
     "street": (lambda p: p.letters, 0.6),
-    "address_line2": (lambda p: p.share(r"[\p{L}\d]"), 0.3),
+    "address_line2": (lambda p: p.share(r"\p{L}|^\d{1,5}$") if not p.decimals else 0.0, 0.3),
     "city": (_words, 0.6),
     "region": (_words, 0.6),
     "postcode": (_postal, 0.5),
@@ -93,9 +97,10 @@ SPEAKS: tuple[tuple[str, Fit, float], ...] = (
         lambda p: p.streets if p.several_words > 0.6 and p.distinct > 5 and p.companies < 0.3 else 0.0,
         0.55,
     ),
+    ("street", lambda p: p.share(r"^\d{1,5}[A-Za-z]? \p{L}+ \p{L}") if p.distinct > 20 else 0.0, 0.8),
     ("organisation", lambda p: p.companies if p.several_words > 0.4 else 0.0, 0.3),
-    ("given_name", lambda p: p.given_names if p.several_words < 0.3 and _words(p) > 0.8 else 0.0, 0.35),
-    ("family_name", lambda p: p.family_names if p.several_words < 0.3 and _words(p) > 0.8 else 0.0, 0.2),
+    ("given_name", lambda p: p.given_names if _one_word_names(p) else 0.0, 0.35),
+    ("family_name", lambda p: p.family_names if _one_word_names(p) else 0.0, 0.2),
     ("country", lambda p: p.countries if p.letters > 0.9 and p.length > 3 else 0.0, 0.9),
     ("city", lambda p: p.cities if _words(p) > 0.8 and p.distinct > 5 else 0.0, 0.35),
 )
@@ -145,7 +150,10 @@ def entity_reference(p: Profile, entity: str) -> bool:
     if _is_about_values(p):
         return False
     named = longest(p.words, known) > 0
-    as_id = bool(set(p.words) & roles["id"]) or p.compact in known or any(p.compact == f"{e}s" for e in known)
+    coded = p.words[-1] in roles["code"]
+    as_id = (
+        bool(set(p.words) & roles["id"]) or coded or p.compact in known or any(p.compact == f"{e}s" for e in known)
+    )
     # One run of letters without a seam: householdid, kundennr, customerno.
     joined = any(p.compact == f"{e}{i}" for e in known for i in roles["id"])
     return (named and as_id) or joined
@@ -155,7 +163,10 @@ def _is_about_values(p: Profile) -> bool:
     """Values that no reference has: fractions, dates with separators, sentences, truth values, emails."""
     sentences = p.several_words > 0.5
     spelt = p.when is not None and p.when.format != "%Y%m%d" and p.when.share > 0.9 and not p.dtype.is_integer()
-    return bool(p.decimals > 0.2 or sentences or p.truth_values or p.emails > 0.5 or spelt or not p.filled)
+    counted = p.distinct <= 3 < p.rows // 10
+    return bool(
+        counted or p.decimals > 0.2 or sentences or p.truth_values or p.emails > 0.5 or spelt or not p.filled
+    )
 
 
 def guesses(profiles: dict[str, Profile]) -> dict[str, Guess]:
@@ -223,6 +234,10 @@ def _together(profiles: dict[str, Profile], found: dict[str, Guess]) -> dict[str
                 del result[name]
         elif guess.kind == "region" and p.share_in(vocabulary().roles["status_words"]) > 0.2:
             del result[name]
+    regions = [n for n, g in result.items() if g.kind == "region"]
+    for name in regions:  # `State` and `Region`: the finer one is the region
+        if any(profiles[o].distinct > 3 * profiles[name].distinct for o in regions):
+            del result[name]
     return _name_pair(profiles, result)
 
 
@@ -243,6 +258,11 @@ def _name_pair(profiles: dict[str, Profile], found: dict[str, Guess]) -> dict[st
         for name, guess in found.items():
             if guess.kind == "full_name" and profiles[name].several_words < 0.4:
                 result[name] = Guess("family_name", "medium", "a single word beside a given name")
+        if "family_name" not in {g.kind for g in result.values()}:
+            for name, p in profiles.items():
+                if name not in found and "name" in p.words and _one_word_names(p) and not _is_about(p):
+                    result[name] = Guess("family_name", "low", "a name column of single words beside a given name")
+                    break
     if "family_name" in kinds and "given_name" not in kinds:
         for name, guess in found.items():
             if guess.kind == "full_name" and profiles[name].several_words < 0.4:

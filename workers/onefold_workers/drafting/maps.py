@@ -10,7 +10,6 @@ from onefold_workers.drafting.roles import Roles
 
 Map = dict[str, Any]
 _MOST_PAYLOAD = 12
-_PERSONAL = ("email", "phone", "given_name", "family_name", "full_name")
 
 
 def maps(
@@ -18,7 +17,7 @@ def maps(
 ) -> list[tuple[Map, str]]:
     """(map, remark for the reader) in order: the person, what happened, the item, what was allowed."""
     found: list[tuple[Map, str]] = []
-    person = _person(guesses, roles)
+    person = bool(guesses)
     if person:
         found.append(_contact_records(roles))
     if roles.transactions:
@@ -29,15 +28,9 @@ def maps(
     return found
 
 
-def _person(guesses: dict[str, Guess], roles: Roles) -> bool:
-    """The table says something about people: their attributes, or a customer's number."""
-    kinds = {g.kind for g in guesses.values()}
-    return bool(kinds & {*_PERSONAL, "birth_date"}) or roles.customer is not None or "external_id" in kinds
-
-
 def _contact_records(roles: Roles) -> tuple[Map, str]:
     rules: Map = {"table": "contact_records"}
-    if roles.transactions or (not roles.key and roles.customer):
+    if roles.customer and (roles.transactions or not roles.key):
         rules["key"] = [roles.customer]
         return rules, "one contact record per customer's number; the last row of a package stands"
     if roles.updated:
@@ -67,12 +60,10 @@ def _interactions(
         remarks.append(f"{roles.amount} looks like the price of one: the amount should be what the line cost")
     if roles.order:
         fields["related_key"] = roles.order
-    rules: Map = {
-        "table": "interactions",
-        "contact": {"key": [roles.customer]},
-        "effective_at": roles.time,
-        "fields": fields,
-    }
+    rules: Map = {"table": "interactions"}
+    if roles.customer:
+        rules["contact"] = {"key": [roles.customer]}
+    rules |= {"effective_at": roles.time, "fields": fields}
     used = {roles.customer, roles.time, roles.item, roles.quantity, roles.amount, roles.currency, roles.order}
     used |= {roles.kind, roles.channel, *roles.key, *roles.item_fields.values()}
     rest = [n for n in profiles if n not in used and n not in guesses and profiles[n].filled and n[:1] != "_"]

@@ -16,8 +16,21 @@ _WISHES = frozenset(
     {*GRANTED, *REVOKED, "no", "n", "false", "f", "0", "denied", "deny", "never", "nein", "non", "off"}
 )
 _PURCHASES = frozenset(
-    ["transaction", "transactions", "order", "orders", "sale", "sales", "purchase", "purchases", "pos", "invoice", "invoices"]
+    [
+        "transaction",
+        "transactions",
+        "order",
+        "orders",
+        "sale",
+        "sales",
+        "purchase",
+        "purchases",
+        "pos",
+        "invoice",
+        "invoices",
+    ]
 )
+_OFFICIAL = ("ssn", "national_id", "passport", "tax_id", "driving_licence")
 _CODE = r"^[\w.:/#-]{1,40}$"
 
 
@@ -49,11 +62,8 @@ class Roles:
     currency: str | None = None
     wishes: tuple[Wish, ...] = ()
     purchases: bool = False
-
-    @property
-    def transactions(self) -> bool:
-        """Rows are things that happened to a customer."""
-        return self.time is not None and self.customer is not None and (self.customer,) != self.key
+    transactions: bool = False
+    """Rows are things that happened: to `customer`, or, where that is None, to the person the row itself names."""
 
 
 def roles(source: str, profiles: dict[str, Profile], guesses: dict[str, Guess]) -> Roles:
@@ -63,16 +73,20 @@ def roles(source: str, profiles: dict[str, Profile], guesses: dict[str, Guess]) 
     time = _time(free)
     person = {g.kind for g in guesses.values()} - {"external_id", "country", "region", "city"}
     customer = _customer(profiles, guesses, time=time is not None, person=bool(person))
-    happened = time is not None and customer is not None and not profiles[customer].unique
     item = _entity(profiles, "item", guesses)
     order = _entity(profiles, "order", guesses)
-    key = _key(profiles, guesses, customer if happened else None, item, order, transactions=happened)
     amount, unit_price = _amount(free, item, order)
     quantity = _measure(free, known["quantity"], {amount})
+    traded = any(c is not None for c in (amount, quantity, item, order))
+    happened = time is not None and customer is not None and not profiles[customer].unique
+    if happened and len(person) >= 2 and not traded:
+        happened = False  # people, several of whom share a number
+    one_off = not happened and _one_off(profiles, person, time, amount)
+    key = _key(profiles, guesses, customer if happened else None, item, order, transactions=happened)
     bought = bool({*tokens(source)} & _PURCHASES) or amount is not None or quantity is not None or item is not None
     return Roles(
         key=key,
-        customer=customer,
+        customer=None if one_off else customer,
         time=time,
         updated=_named_time(free, "updated"),
         amount=amount,
@@ -86,11 +100,23 @@ def roles(source: str, profiles: dict[str, Profile], guesses: dict[str, Guess]) 
         currency=_currency(free),
         wishes=_wishes(free),
         purchases=bought,
+        transactions=happened or one_off,
     )
+
+
+def _one_off(profiles: dict[str, Profile], person: set[str], time: str | None, amount: str | None) -> bool:
+    """Each row names a person and what they paid when, without a customer's number: gifts, registrations."""
+    known = vocabulary().roles
+    if time is None or amount is None or not person & {"email", "phone", "full_name", "family_name"}:
+        return False
+    words = runs(profiles[time].words)
+    return not words & (known["created"] | known["updated"]) and not set(profiles[amount].words) & known["summed"]
 
 
 def is_time(p: Profile) -> bool:
     """The column holds times of things, and its name does not speak against it."""
+    if _epoch(p):
+        return True
     if not p.when or p.when.share < 0.9:
         return False
     words = vocabulary().roles["time"] | vocabulary().roles["created"] | vocabulary().roles["updated"]
@@ -98,19 +124,26 @@ def is_time(p: Profile) -> bool:
     return not digits_only or bool(runs(p.words) & words) or (p.when.share > 0.99 and not p.native)
 
 
+def _epoch(p: Profile) -> bool:
+    """Seconds or milliseconds since 1970, under a header that speaks of time."""
+    named = longest(p.words, vocabulary().roles["time"] | vocabulary().roles["updated"])
+    return bool(named) and p.integers == 1 and p.share(r"^1\d{9}(?:\d{3}){0,2}$") > 0.99
+
+
 def _time(free: dict[str, Profile]) -> str | None:
     """When it happened: of the columns with dates, the best named one, with a time of day rather than without."""
     known = vocabulary().roles
     ranked = []
     for place, (name, p) in enumerate(free.items()):
-        if not is_time(p) or p.when is None:
+        if not is_time(p):
             continue
         named = longest(p.words, known["time"]) > 0
         changed = longest(p.words, known["updated"]) > 0
         ended = bool(
             {"end", "ende", "due", "expiry", "expires", "valid", "until", "ship", "shipped"} & set(p.words)
         )
-        ranked.append((changed, ended, not named, not p.when.times, -p.when.share, place, name))
+        clock, share = (p.when.times, p.when.share) if p.when else (True, 1.0)
+        ranked.append((changed, ended, not named, not clock, -share, place, name))
     return min(ranked)[-1] if ranked else None
 
 
@@ -121,7 +154,9 @@ def _named_time(free: dict[str, Profile], role: str) -> str | None:
 
 def _customer(profiles: dict[str, Profile], guesses: dict[str, Guess], *, time: bool, person: bool) -> str | None:
     """Who a row belongs to: a customer's number; else, where rows have times, an id that repeats or an email."""
-    named = [n for n, p in profiles.items() if entity_reference(p, "customer") and n in guesses]
+    named = [
+        n for n, p in profiles.items() if entity_reference(p, "customer") and _is_number_of_one(guesses.get(n))
+    ]
     if named:
         return min(named, key=lambda n: (not profiles[n].complete, list(profiles).index(n)))
     loyalty = [n for n, g in guesses.items() if g.scheme in ("loyalty_card", "device")]
@@ -143,6 +178,11 @@ def _customer(profiles: dict[str, Profile], guesses: dict[str, Guess], *, time: 
     return max(nameless, key=lambda n: profiles[n].distinct) if nameless and not person else None
 
 
+def _is_number_of_one(guess: Guess | None) -> bool:
+    """A business's own number of a customer, and not one that the state gave."""
+    return guess is not None and guess.kind == "external_id" and guess.scheme not in _OFFICIAL
+
+
 def _nameless(p: Profile) -> bool:
     return bool(re.fullmatch(r"(?:column|col|field|f|c|v|var|x|unnamed)?(?:\d+)?", p.compact))
 
@@ -161,7 +201,9 @@ def _may_be_code(p: Profile) -> bool:
 
 
 def _entity(profiles: dict[str, Profile], entity: str, guesses: dict[str, Guess]) -> str | None:
-    found = [n for n, p in profiles.items() if n not in guesses and entity_reference(p, entity)]
+    others = vocabulary().entities["campaign"] if entity == "item" else frozenset()
+    free = [n for n, p in profiles.items() if n not in guesses and not others & set(p.words)]
+    found = [n for n in free if entity_reference(profiles[n], entity)]
     ids = vocabulary().roles["id"] | vocabulary().entities[entity]
     return min(found, key=lambda n: (profiles[n].words[-1] not in ids, list(profiles).index(n))) if found else None
 
@@ -180,7 +222,7 @@ def _key(
 
     def may(name: str) -> bool:
         p, guess = profiles[name], guesses.get(name)
-        if guess and guess.kind != "external_id":
+        if guess and not _is_number_of_one(guess):
             return False
         return p.unique and name != customer and _may_be_code(p) and not name.startswith("_")
 
@@ -190,7 +232,8 @@ def _key(
     customers = [n for n in unique if entity_reference(profiles[n], "customer")]
     first = next(iter(profiles), None)
     codes = [n for n in unique if n == first and (_nameless(profiles[n]) or profiles[n].letters > 0.5)]
-    ordered = [*rows, *named] if transactions else [*customers, *rows, *named]
+    own = [n for n in rows if profiles[n].compact in known["own"]]
+    ordered = [*rows, *named] if transactions else [*own, *customers, *rows, *named]
     chosen = next(iter([*ordered, *codes]), None)
     return (chosen,) if chosen else ()
 
@@ -242,14 +285,18 @@ def _currency(free: dict[str, Profile]) -> str | None:
 
 def _item_fields(free: dict[str, Profile], item: str | None) -> dict[str, str]:
     """Columns that describe the item, by canonical field."""
-    known, found = vocabulary().roles, {}
+    known = vocabulary().roles
+    found: dict[str, str] = {}
     for canonical in ("category", "department", "brand", "name"):
-        for name, p in free.items():
-            words = longest(p.words, known[f"item_{canonical}"])
-            whole = p.compact in known[f"item_{canonical}"]
-            if name != item and name not in found.values() and (whole or words > 6) and p.letters > 0.5:
-                found[canonical] = name
-                break
+        words = known[f"item_{canonical}"]
+        fitting = [
+            (p.compact != canonical, p.compact not in words, place, name)
+            for place, (name, p) in enumerate(free.items())
+            if name != item and name not in found.values() and p.letters > 0.5
+            and (p.compact in words or longest(p.words, words) > 6)
+        ]  # fmt: skip
+        if fitting:
+            found[canonical] = min(fitting)[-1]
     return found
 
 

@@ -33,6 +33,8 @@ def column_type(p: Profile, guess: Guess | None, *, code: bool) -> Type:
     if when and (kind == "birth_date" or (kind is None and not code and _worth_a_date(p))):
         form = None if when.format in (None, "%Y-%m-%d") else when.format
         other = " Day and month could be the other way round: check the format." if when.ambiguous else ""
+        if kind == "birth_date" and "%y" in (when.format or ""):
+            return Type("string", format=when.format, note=f"Years of two digits: the century is inferred.{other}")
         if when.share < 1 or p.blank:
             dirty = f"{1 - when.share:.1%} of the sample's values are no such date, so the column stays text."
             return Type("string", format=when.format, note=dirty + other)
