@@ -8,6 +8,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import time
 import urllib.request
 from pathlib import Path
 
@@ -103,6 +104,24 @@ def test_a_flow_reports_to_the_server_and_does_not_flood_people(prefect_server: 
         assert [run.state_name for run in runs] == ["Completed"]
         told = {log.message for log in client.read_logs()}
     assert {"told to the server alone", "seen by people"} <= told
+
+
+def test_flow_runs_without_heartbeats_do_not_wait_for_them(prefect_server: PrefectServer) -> None:
+    from prefect import flow
+
+    @flow
+    def small() -> int:
+        return 1
+
+    def timed() -> float:
+        begin = time.perf_counter()
+        assert small() == 1
+        return time.perf_counter() - begin
+
+    small()
+    usual = min(timed() for _ in range(2))
+    with server.without_heartbeats():
+        assert min(timed() for _ in range(3)) < usual - 0.3
 
 
 def test_a_stopped_server_starts_again_on_its_port(tmp_path: Path) -> None:
