@@ -120,7 +120,8 @@ def fingerprint(model: Model, views: Mapping[str, FeatureView], frame: pl.DataFr
         if values.dtype == pl.Float64:
             content.update(values.fill_null(float("nan")).to_numpy().tobytes())
         else:
-            content.update("\n".join(values.cast(pl.String).fill_null("")).encode())
+            text = values.cast(pl.String).fill_null("").to_frame("t").select(pl.col("t").str.join("\n")).item()
+            content.update(str(text).encode())
     return content.hexdigest()
 
 
@@ -129,9 +130,7 @@ def _ordered(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.sort(keys)
 
 
-def train(
-    model: Model, views: Mapping[str, FeatureView], frame: pl.DataFrame, plan: Plan, version: str = ""
-) -> Trained:
+def train(model: Model, views: Mapping[str, FeatureView], frame: pl.DataFrame, plan: Plan) -> Trained:
     """Learn, test on the hold-out, and fit again on everything. `frame`: the rows of all partitions.
 
     The result carries two fits: `tested` never saw the hold-out, `additive` is the one to use.
@@ -143,7 +142,7 @@ def train(
     digest = fingerprint(model, views, frame, plan)
     if model.kind == "ranker":
         result = offering.train(model, frame, plan)
-        return replace(result, fingerprint=digest, version=version)
+        return replace(result, fingerprint=digest)
     names = tuple(n for v in views_of(model, views) for n in v.names)
     held = frame.filter(pl.col("as_of") == plan.test)
     _check(model, held, "the hold-out")
@@ -163,7 +162,7 @@ def train(
         horizon=plan.horizon,
         average=float(np.round(np.mean(scales.to_numpy()), DECIMALS)),
     )
-    return replace(result, fingerprint=digest, version=version)
+    return replace(result, fingerprint=digest)
 
 
 def no_worse(model: Model, trained: Trained, champion: Trained | None, frame: pl.DataFrame, plan: Plan) -> bool:

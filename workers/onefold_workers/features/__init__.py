@@ -29,9 +29,7 @@ def discover(folder: Path | None = None) -> dict[str, FeatureView]:
     for view in found.values():
         for name in view.names:
             if name in owner:
-                raise BadContract(
-                    f"feature {name!r} of view {view.name} is already a feature of view {owner[name]}"
-                )
+                raise BadContract(f"feature {name!r} of view {view.name} is already one of view {owner[name]}")
             owner[name] = view.name
     return found
 

@@ -44,6 +44,8 @@ def _ratio(new: pl.Expr, old: pl.Expr) -> pl.Expr:
     return pl.when((new + old) > 0).then(new / (new + old))
 
 
+_MISSED_90 = "{missed_90:purchase} missing at their pace of 90 days"
+_MISSED_180 = "{missed_180:purchase} missing at their pace of 180 days"
 _TREND = "{purchases_28:purchase} in the last 28 days, {purchases_29_56} in the 28 before"
 _TREND_LONG = "{purchases_90:purchase} in the last 90 days, {purchases_91_180} in the 90 before"
 _SPENT = "spent {spend_28:money} in the last 28 days, {spend_29_56:money} in the 28 before"
@@ -100,13 +102,13 @@ VIEW = FeatureView(
         Feature(
             "missed_90",
             "purchases one would expect since the last, at 90 days' pace",
-            "{missed_90:purchase} missing at their pace of 90 days",
+            _MISSED_90,
             "recency",
         ),
         Feature(
             "missed_180",
             "purchases one would expect since the last, at 180 days' pace",
-            "{missed_180:purchase} missing at their pace of 180 days",
+            _MISSED_180,
             "recency",
         ),
     ),
