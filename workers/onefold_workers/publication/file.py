@@ -66,7 +66,7 @@ def build(
     scores = ranked(gold.scores.join(ids, on="golden_id", how="inner"))
     with closing(sqlite3.connect(path, isolation_level=None)) as file:
         file.executescript(
-            f"PRAGMA page_size=8192; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; {_TABLES} BEGIN;"
+            f"PRAGMA page_size=16384; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; {_TABLES} BEGIN;"
         )
         counts = {
             "customers": ids.height,
