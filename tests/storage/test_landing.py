@@ -313,7 +313,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
 _numbers = itertools.count()
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(
     delivery=st.sampled_from(["append", "snapshot"]),
     packages=st.lists(st.tuples(_rows, _rows, st.integers(0, 2)), min_size=1, max_size=3),

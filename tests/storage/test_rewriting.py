@@ -47,7 +47,6 @@ def test_rewriting_drops_rows_and_vacuum_their_files(lake: Lake) -> None:
     with lake.lock(ITEMS):
         lake.commit(ITEMS, lake.parts(ITEMS, items("c", "c2")), transaction=("map:c", 3))
     before = set(lake.files(ITEMS))
-    assert all("a1" not in f for f in before)
     with lake.lock(ITEMS):
         assert rewrite(lake, ITEMS, lambda f: f["record_key"].is_in(["a:a1", "b:b1"])) == 2
     assert names(lake) == ["a2", "c1", "c2"]
