@@ -60,7 +60,7 @@ def assign_golden_ids(
 def survivors(history: pl.DataFrame) -> pl.DataFrame:
     """Which golden ID answers for a merged one: golden_id, survivor; chains are followed to their end.
 
-    An ID that came back to life by a later split answers for itself and is not listed.
+    An ID that came back to life (by a later split, or with its records) answers for itself and is not listed.
     """
     merged = (
         history.filter(pl.col("event") == "merged")
@@ -68,14 +68,12 @@ def survivors(history: pl.DataFrame) -> pl.DataFrame:
         .unique("golden_id", keep="last", maintain_order=True)
         .select("golden_id", survivor="other_id", at="happened_at")
     )
-    revived = (
-        history.filter(pl.col("event") == "split")
-        .group_by(golden_id="other_id")
-        .agg(back=pl.col("happened_at").max())
+    alive = (
+        pl.when(pl.col("event") == "split").then("other_id").when(pl.col("event") == "created").then("golden_id")
     )
-    merged = merged.join(revived, on="golden_id", how="left").filter(
-        pl.col("back").is_null() | (pl.col("back") <= pl.col("at"))
-    )
+    revived = history.group_by(golden_id=alive).agg(back=pl.col("happened_at").max()).drop_nulls("golden_id")
+    merged = merged.join(revived, on="golden_id", how="left")
+    merged = merged.filter(pl.col("back").is_null() | (pl.col("back") <= pl.col("at")))
     chain = merged.select("golden_id", "survivor").sort("golden_id")
     step = chain.rename({"golden_id": "survivor", "survivor": "next"})
     for _ in range(64):
@@ -102,7 +100,7 @@ def _named(joined: pl.DataFrame, homes: pl.DataFrame, links: pl.DataFrame, salt:
     """cluster, golden_id: the keeper's, else one that its records had before, else a new one."""
     kept = homes.filter("keeps").select("cluster", golden_id="old")
     bare = joined.join(kept, on="cluster", how="anti")
-    in_use = kept["golden_id"].implode()
+    in_use = homes["old"].implode()
     before = (
         links.filter(pl.col("valid_to").is_not_null() & ~pl.col("golden_id").is_in(in_use))
         .join(bare.select("record_key", "cluster"), on="record_key")

@@ -18,13 +18,12 @@ from onefold_workers.identity.estimation import Learned, estimate, random_sample
 from onefold_workers.identity.model import IdentityModel
 from onefold_workers.identity.people import People, Rows, encode_people, profiles
 from onefold_workers.identity.reporting import edges, figures
-from onefold_workers.identity.weights import Bits, Weigher, log2, tells_a_person
+from onefold_workers.identity.weights import CERTAIN, Bits, Weigher, log2, tells_a_person
 
 PAIRS_PER_RECORD = 3.0
 INNER_PAIRS_PER_RECORD = 10
 LARGEST_COMPONENT = 600
 BIRTH = "birth_date"
-CERTAIN = 10.0
 FEW = 1_000
 NONE = np.zeros((0, 2), dtype=np.int64)
 

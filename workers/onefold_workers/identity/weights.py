@@ -22,6 +22,7 @@ from onefold_workers.identity.people import People
 Bits = npt.NDArray[np.float64]
 NEVER = -300.0
 HOPELESS = -8.0
+CERTAIN = 6.0
 ATTRIBUTE_BOUNDS = (-5.0, 10.0)
 ATTRIBUTE_SHARED = 0.5
 _GROUPS = ("person", "family", "address", "attribute", "shared")
@@ -113,7 +114,7 @@ def tells_a_person(people: People, prior: float) -> npt.NDArray[np.bool_]:
     total = np.full(people.size, prior)
     for field in people.fields:
         total += people.columns[field.name].known * np.log2(field.match[-1] / field.random[-1])
-    return total > 0
+    return total > CERTAIN
 
 
 class Weigher:

@@ -1,0 +1,48 @@
+"""How right the clusters are, without labels, on public files and on generated ones of quite different kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import ModuleType
+
+import polars as pl
+import pytest
+
+from onefold_workers.identity import pairwise_quality, resolve
+
+
+@pytest.mark.parametrize("files", [("1",), ("2",), ("3",), ("4a", "4b")])
+def test_febrl(febrl: Callable[..., tuple[pl.DataFrame, pl.DataFrame]], files: tuple[str, ...]) -> None:
+    records, truth = febrl(*files)
+    assert pairwise_quality(resolve(records).clusters, truth).f1 >= 0.998
+
+
+@pytest.mark.parametrize(
+    ("make", "size", "least"), [("customers", 20_000, 0.97), ("chronicle", 800, 0.95), ("crumbs", 600, 0.96)]
+)
+@pytest.mark.parametrize("seed", [3, 4])
+def test_generated_files_of_other_kinds(people: ModuleType, make: str, size: int, least: float, seed: int) -> None:
+    records, truth = getattr(people, make)(size, seed=seed)
+    assert pairwise_quality(resolve(records).clusters, truth).f1 >= least
+
+
+@pytest.mark.parametrize(
+    "without",
+    [
+        ["given_name", "family_name"],
+        ["birth_digits", "email", "phone"],
+        ["house_number", "street", "city", "postcode"],
+        ["email", "phone", "house_number", "street", "city", "postcode"],
+    ],
+)
+def test_files_that_lack_most_columns_are_precise_still(people: ModuleType, without: list[str]) -> None:
+    records, truth = people.customers(10_000, seed=9)
+    quality = pairwise_quality(resolve(records.drop(without)).clusters, truth)
+    assert quality.precision >= 0.9
+    assert quality.recall >= 0.25
+
+
+def test_whole_names_alone_do_as_well_as_parsed_ones(people: ModuleType) -> None:
+    records, truth = people.chronicle(500, seed=6)
+    whole = records.drop("given_name", "family_name")
+    assert pairwise_quality(resolve(whole).clusters, truth).f1 >= 0.94
