@@ -74,12 +74,5 @@ def test_sign_in_look_around_search_sign_out(chromium: str, address: str, publis
 
 
 def _fits(page: Any) -> None:
-    """Nothing but tables scrolls sideways, and every field and picture has a name."""
-    box = page.locator("body").bounding_box()
-    main = page.locator("main").bounding_box()
-    assert main["width"] <= box["width"] <= page.viewport_size["width"]
-    for section in page.locator("main > *").all():
-        found = section.bounding_box()
-        assert found is None or found["x"] + found["width"] <= page.viewport_size["width"] + 1, (
-            section.inner_text()[:80]
-        )
+    """Nothing but tables in their own frames scrolls sideways."""
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
