@@ -80,9 +80,9 @@ class PrefectServer:
 def without_heartbeats() -> Iterator[None]:
     """Flow runs inside end at once, each a second earlier.
 
-    Prefect's heartbeat thread sleeps in whole seconds and every flow run waits for it at its end (five small runs in
-    one took 6.1 s, 1.0 s without). Heartbeats serve automations that look for dead runs; onefold has none, and runs
-    again what was cut off. The environment cannot turn them off, so this does, for runs in this process.
+    Prefect's heartbeat thread sleeps in whole seconds and every flow run waits for it at its end (five small runs
+    in one took 6.1 s, 1.0 s without). Heartbeats serve automations that look for dead runs; onefold has none, and
+    runs again what was cut off. The environment cannot turn them off, so this does, for runs in this process.
     """
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
