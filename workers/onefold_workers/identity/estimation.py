@@ -24,7 +24,7 @@ from onefold_workers.identity.weights import NO_FREQUENCY, Bits, explanations, g
 
 RANDOM_PAIRS = 250_000
 SEED = 20_260_101
-_M_STRENGTH, _U_STRENGTH = 40.0, 20.0
+_M_STRENGTH, _U_STRENGTH, _SHARE_STRENGTH = 40.0, 2_000.0, 300.0
 _STEPS, _CLOSE = 60, 1e-4
 _FREQUENT = 3
 _TRAINING_PAIRS = 2_000_000
@@ -151,10 +151,11 @@ def _frequencies(people: People, field: Field, owner: Rows, salt: str) -> _Count
     persons = np.maximum.reduceat(people.persons[known][order], start)
     counts = np.bincount(pair[start] & 0xFFFFFFFF, weights=persons, minlength=values.size)
     total = float(persons.sum())
-    rare = min(2.0 / total, 1.0)
+    believed = _SHARE_STRENGTH * field.random[-1]
+    rare = round((2.0 + believed) / (total + _SHARE_STRENGTH), 12)
     frequent = np.flatnonzero(counts >= _FREQUENT)
     shares = np.full(values.size, rare)
-    shares[frequent] = np.round(counts[frequent] / total, 9)
+    shares[frequent] = np.round((counts[frequent] + believed) / (total + _SHARE_STRENGTH), 12)
     hashes = keyed(values.values[frequent], salt)
     table = dict(zip(hashes, shares[frequent].tolist(), strict=True))
     same = float((counts * (counts - 1)).sum() / max(total * (total - 1), 1.0))
