@@ -8,6 +8,7 @@ import unicodedata
 import phonenumbers
 import polars as pl
 
+from onefold_workers.cleaning import numbering
 from onefold_workers.cleaning.text import expression, only, squeeze
 from onefold_workers.cleaning.words import NO_MAILBOX, NO_PHONE
 
@@ -15,6 +16,7 @@ _LABEL = r"[\p{L}\p{N}](?:[\p{L}\p{N}-]*[\p{L}\p{N}])?"
 _ADDRESS = rf"^[^\s@<>()\[\],;:\"\\]{{1,64}}@(?:{_LABEL}\.)+\p{{L}}[\p{{L}}\p{{N}}-]*[\p{{L}}\p{{N}}]$"
 _LONGEST = 254
 _SHORTEST_PHONE = 5
+_REPEATED = "^(?:" + "|".join(f"{d}+" for d in "0123456789") + ")$"
 
 
 def email(expr: pl.Expr) -> pl.Expr:
@@ -51,10 +53,24 @@ def phone(expr: pl.Expr, country: str | pl.Expr | None = None) -> pl.Expr:
 def _phones(pairs: pl.Series) -> pl.Series:
     frame = pairs.struct.unnest()
     distinct = frame.unique(maintain_order=True).drop_nulls("number")
-    standard = [_phone(number, country) for number, country in distinct.iter_rows()]
-    known = distinct.with_columns(pl.Series("phone", standard, dtype=pl.String))
+    parts = [
+        part.with_columns(_of_one_country(part.get_column("number"), where).alias("phone"))
+        for (where,), part in distinct.partition_by("country", as_dict=True).items()
+    ]
+    known = pl.concat(parts) if parts else distinct.with_columns(phone=pl.lit(None, dtype=pl.String))
     joined = frame.join(known, on=["number", "country"], how="left", nulls_equal=True, maintain_order="left")
     return joined.get_column("phone").alias(pairs.name)
+
+
+def _of_one_country(numbers: pl.Series, country: str | None) -> pl.Series:
+    """Plain numbers by the numbering plan's patterns, all at once; the rest one by one."""
+    digits = numbers.str.replace_all(r"\D", "")
+    nobody = digits.is_in(NO_PHONE) | digits.str.contains(_REPEATED) | (digits.str.len_chars() < _SHORTEST_PHONE)
+    found = only(numbering.e164(numbers, country), ~nobody)
+    left = numbers.to_frame("number").filter(found.is_null()).get_column("number")
+    slow = pl.Series([_phone(number, country) for number in left.to_list()], dtype=pl.String)
+    positions = found.is_null().arg_true()
+    return found.scatter(positions, slow) if left.len() else found
 
 
 def _phone(text: str, country: str | None) -> str | None:

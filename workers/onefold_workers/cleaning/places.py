@@ -99,8 +99,10 @@ def region(expr: pl.Expr, country: str | pl.Expr | None = None) -> pl.Expr:
 def _region(values: pl.Series, country: str | None) -> pl.Series:
     text = tidy_up(values)
     capitals = text.str.to_uppercase()
-    short = text.str.contains(r"^\p{L}{1,3}$") & (capitals.str.len_chars() == text.str.len_chars())
-    cased = capitals.zip_with(short.fill_null(False), recase(text))
+    short = text.str.contains(r"^\p{L}{1,3}$").fill_null(False)
+    # A letter that grows in capitals (ß) is in no code.
+    code = capitals.zip_with((capitals.str.len_chars() == text.str.len_chars()).fill_null(False), text)
+    cased = code.zip_with(short, recase(text))
     if country not in REGIONS:
         return cased
     names = dict(p.replace("~", " ").rsplit(":", 1) for p in REGIONS[country].split())
