@@ -74,7 +74,10 @@ def _versioned(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def offer_unit(items: pl.DataFrame) -> str:
-    """The column of `items` that offers are made in: the first with a value of category, department, name."""
+    """The column of `items` that offers are made in: the first of category, department and name that has values.
+
+    None has: the item itself, by its key.
+    """
     return next((c for c in ("category", "department", "name") if items[c].null_count() < items.height), "")
 
 
@@ -173,7 +176,7 @@ def _bought(rows: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
         _UNTIL,
     )
     if not unit:
-        return purchases.with_columns(category=pl.lit(None, pl.String))
+        return purchases.with_columns(category=pl.col("item_key").str.replace(r"^[^:]*:", ""))
     named = items.filter(~pl.col("deleted"), pl.col(unit).is_not_null())
     named = named.select("record_key", "effective_at", category=pl.col(unit).cast(pl.String))
     if named["record_key"].n_unique() == named.height:
