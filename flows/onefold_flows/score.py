@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from onefold_workers.stages.scoring import score_customers
 from prefect import flow, task
 
 from onefold_flows.stage import Outcome, run_stage, table
 from onefold_storage.installation import Installation
 from onefold_workers.stages.gathering import gather
+from onefold_workers.stages.scoring import score_customers
 
 
 @task(name="score")

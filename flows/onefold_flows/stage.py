@@ -12,7 +12,7 @@ from prefect import runtime
 from prefect.artifacts import create_markdown_artifact
 
 from onefold_flows.progress import announce
-from onefold_storage.installation import Installation
+from onefold_storage.installation import FLOW, Installation
 from onefold_storage.registry import register
 from onefold_storage.settings import StorageSettings
 from onefold_workers.cluster import cluster
@@ -33,7 +33,7 @@ Body = Callable[[Installation, str], Outcome]
 
 
 def run_stage(name: str, body: Body) -> Outcome:
-    """Run one stage's body: `body(installation, run_id)`."""
+    """Run one stage's body: `body(installation, run_id)`; one stage at a time works on a lake."""
     installation = Installation(StorageSettings())
     run_id = str(runtime.flow_run.id or "local")
     runs = installation.ledger.runs
@@ -41,7 +41,7 @@ def run_stage(name: str, body: Body) -> Outcome:
     runs.start(run_id, name)
     try:
         register(installation.lake, installation.workspace, installation.clock)
-        with cluster():
+        with installation.lake.lock(FLOW), cluster():
             outcome = body(installation, run_id)
     except BaseException as error:
         runs.finish(run_id, name, "failed", {"error": type(error).__name__})

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from onefold_workers.stages.training import train_models
 from prefect import flow, task
 
 from onefold_flows.progress import announce
 from onefold_flows.stage import Outcome, run_stage, table
 from onefold_storage.installation import Installation
 from onefold_workers.stages.gathering import gather
+from onefold_workers.stages.training import train_models
 
 _SHOWN = ("name", "version", "metric", "value", "baseline", "interval", "beats_baseline")
 

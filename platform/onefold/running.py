@@ -22,7 +22,8 @@ def flow_server() -> Iterator[str]:
     prefect = server.start(settings.root)
     try:
         prefect.wait()
-        yield prefect.api_url
+        with server.without_heartbeats():
+            yield prefect.api_url
     finally:
         prefect.stop()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
-from onefold_storage.installation import Installation
+from onefold_storage.installation import FLOW, Installation
 from onefold_storage.person import Person, find_person
 from onefold_storage.places import PLACES, table_of
 from onefold_storage.rescanning import Terms, rescan
@@ -51,6 +51,11 @@ def erase(installation: Installation, golden_id: str, now: datetime, *, actor: s
         NotFound: no customer has or had this golden ID.
         Conflict: a table stayed locked; nothing of it was lost, run it again.
     """
+    with installation.lake.lock(FLOW):
+        return _erase(installation, golden_id, now, actor)
+
+
+def _erase(installation: Installation, golden_id: str, now: datetime, actor: str) -> Receipt:
     person = find_person(installation, golden_id)
     ledger = installation.ledger
     ledger.suppression.add(person.suppressed(installation.keyed_hash), "erasure")

@@ -17,6 +17,9 @@ from onefold_storage.settings import StorageSettings
 from onefold_storage.suppressor import Suppressor
 from onefold_storage.workspace import Workspace, clock_for
 
+FLOW = "flow"
+"""Name of the lock that a flow's stage holds while it works, and an erasure too: neither may undo the other."""
+
 
 @dataclass(frozen=True)
 class Installation:

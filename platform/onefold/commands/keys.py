@@ -48,7 +48,7 @@ def list_keys(json: Json = False) -> None:
 
 @app.command()
 def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, as `onefold key list` shows it.")]) -> None:
-    """End a key, from the next request on."""
+    """End a key; every API replica refuses it within a second."""
     _book().revoke(key_id)
     out.print(f"Revoked {key_id}")
 

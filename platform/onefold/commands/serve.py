@@ -85,7 +85,7 @@ def _api(
     ):
         if address:
             out.print(f"  {name:<9} {address}")
-    uvicorn.run(app, host=where, port=number, access_log=False, log_level="warning")
+    uvicorn.run(app, host=where, port=number, access_log=False, log_level="warning", server_header=False)
 
 
 def _free_port(host: str, wanted: int) -> int:

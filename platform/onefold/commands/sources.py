@@ -21,10 +21,9 @@ def draft(
     output: Annotated[Path | None, typer.Option("--out", help="Write here instead of standard output.")] = None,
 ) -> None:
     """Propose a contract from the data itself: types, keys, semantic kinds. Review it before you use it."""
-    from onefold_workers.drafting import draft as propose
-
     from onefold_storage.contracts import parse
     from onefold_workers.connectors import sample
+    from onefold_workers.drafting import draft as propose
 
     base = Path.cwd()
     rows, connector, options = sample(location, base)

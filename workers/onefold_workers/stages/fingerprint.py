@@ -12,9 +12,9 @@ from onefold_storage.lake import Lake
 
 
 def fingerprint(lake: Lake, tables: list[str], **facts: Any) -> str:
-    """SHA-256 over the versions of tables and further facts (which must be JSON)."""
-    versions = {t: lake.version(t) for t in sorted(tables)}
-    text = json.dumps([versions, facts], sort_keys=True, default=str)
+    """SHA-256 over what tables hold (their files, which a vacuum leaves as they are) and further facts (JSON)."""
+    files = {t: lake.files(t) for t in sorted(tables)}
+    text = json.dumps([files, facts], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import polars as pl
 
@@ -13,6 +14,7 @@ from onefold_storage.lake import Lake
 from onefold_storage.parts import Part
 from onefold_storage.schema import CONSENTS, CONTACT_RECORDS, CUSTOMERS, LINKS, PERMISSIONS
 from onefold_storage.settings import StorageSettings
+from onefold_storage.wish_consents import consents_of
 from onefold_storage.workspace import FILES, Workspace
 from onefold_workers.cluster import spread
 from onefold_workers.permissions import DataUses, permissions
@@ -37,8 +39,12 @@ def build_profiles(installation: Installation, contracts: list[Contract], gather
     lake, workspace = installation.lake, installation.workspace
     survivorship = survivorship_of(workspace, contracts)
     uses = DataUses.of(workspace.yaml("data_uses"), str(workspace.folder / FILES["data_uses"]))
-    facts = {"survivorship": survivorship.model_dump(mode="json"), "uses": uses.model_dump(mode="json")}
+    facts: dict[str, Any] = {
+        "survivorship": survivorship.model_dump(mode="json"),
+        "uses": uses.model_dump(mode="json"),
+    }
     tables = [LINKS.name, CONTACT_RECORDS.name, CONSENTS.name]
+    facts["wishes"] = installation.ledger.wishes.revision()
     inputs = fingerprint(lake, tables, gathered=gathered.version, **facts)
     if lake.inputs(CUSTOMERS.name) == inputs and lake.inputs(PERMISSIONS.name) == inputs:
         return False
@@ -61,7 +67,8 @@ def survivorship_of(workspace: Workspace, contracts: list[Contract]) -> Survivor
 
 
 def _profile(task: ProfileTask, partition: int) -> tuple[list[Part], list[Part]]:
-    lake: Lake = Installation(task.settings).lake
+    installation = Installation(task.settings)
+    lake: Lake = installation.lake
     records = customer_records(lake, task.gathered.partitions, partition)
     seen = (
         customer_rows(lake, task.gathered, "interactions", partition)
@@ -70,7 +77,10 @@ def _profile(task: ProfileTask, partition: int) -> tuple[list[Part], list[Part]]
         .collect()
     )
     customers = golden_records(records, task.survivorship, seen)
-    allowed = permissions(lake.scan(CONSENTS.name).collect(), records, task.uses)
+    live = consents_of(installation.ledger.wishes, records, installation.keyed_hash)
+    landed = lake.scan(CONSENTS.name).collect()
+    allowed = permissions(pl.concat([landed, live], how="diagonal"), records, task.uses)
+    installation.ledger.close()
     return (
         lake.parts(CUSTOMERS.name, lake.frame_to_arrow(CUSTOMERS.name, customers)),
         lake.parts(PERMISSIONS.name, lake.frame_to_arrow(PERMISSIONS.name, allowed)),

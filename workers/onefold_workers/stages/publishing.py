@@ -71,8 +71,10 @@ def publish_snapshot(installation: Installation, gathered: Gathered) -> Publishe
         facts["counts"] = build(path, gold, facts, hashed=installation.keyed_hash)
         made = publications.publish({FILE: path}, installation.clock.now(), facts)
     log.record(made.version, made.built_at, "published", {"counts": facts["counts"]})
+    recorded = {entry.version for entry in log.list()}
     for version in publications.prune(_KEPT):
-        log.mark(version, "pruned")
+        if version in recorded:  # a ledger that was lost knows nothing of older ones
+            log.mark(version, "pruned")
     return Published(made, changed=True)
 
 
