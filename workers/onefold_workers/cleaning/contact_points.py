@@ -9,7 +9,7 @@ import phonenumbers
 import polars as pl
 
 from onefold_workers.cleaning import numbering
-from onefold_workers.cleaning.text import expression, only, squeeze
+from onefold_workers.cleaning.text import each_country, expression, only, squeeze, squeezed
 from onefold_workers.cleaning.words import NO_MAILBOX, NO_PHONE
 
 _LABEL = r"[\p{L}\p{N}](?:[\p{L}\p{N}-]*[\p{L}\p{N}])?"
@@ -46,20 +46,8 @@ def phone(expr: pl.Expr, country: str | pl.Expr | None = None) -> pl.Expr:
     Every distinct number is looked at once, whatever the number of rows.
     """
     region = country if isinstance(country, pl.Expr) else pl.lit(country, dtype=pl.String)
-    pair = pl.struct(expr.cast(pl.String).alias("number"), region.alias("country"))
-    return pair.map_batches(_phones, return_dtype=pl.String)
-
-
-def _phones(pairs: pl.Series) -> pl.Series:
-    frame = pairs.struct.unnest()
-    distinct = frame.unique(maintain_order=True).drop_nulls("number")
-    parts = [
-        part.with_columns(_of_one_country(part.get_column("number"), where).alias("phone"))
-        for (where,), part in distinct.partition_by("country", as_dict=True).items()
-    ]
-    known = pl.concat(parts) if parts else distinct.with_columns(phone=pl.lit(None, dtype=pl.String))
-    joined = frame.join(known, on=["number", "country"], how="left", nulls_equal=True, maintain_order="left")
-    return joined.get_column("phone").alias(pairs.name)
+    pairs = pl.struct(squeezed(expr).alias("value"), region.alias("country"))
+    return pairs.map_batches(lambda rows: each_country(_of_one_country, rows), return_dtype=pl.String)
 
 
 def _of_one_country(numbers: pl.Series, country: str | None) -> pl.Series:
@@ -67,9 +55,9 @@ def _of_one_country(numbers: pl.Series, country: str | None) -> pl.Series:
     digits = numbers.str.replace_all(r"\D", "")
     nobody = digits.is_in(NO_PHONE) | digits.str.contains(_REPEATED) | (digits.str.len_chars() < _SHORTEST_PHONE)
     found = only(numbering.e164(numbers, country), ~nobody)
-    left = numbers.to_frame("number").filter(found.is_null()).get_column("number")
+    left = numbers.to_frame("number").filter(found.is_null() & numbers.is_not_null()).get_column("number")
     slow = pl.Series([_phone(number, country) for number in left.to_list()], dtype=pl.String)
-    positions = found.is_null().arg_true()
+    positions = (found.is_null() & numbers.is_not_null()).arg_true()
     return found.scatter(positions, slow) if left.len() else found
 
 

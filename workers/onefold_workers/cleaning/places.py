@@ -8,7 +8,7 @@ from functools import lru_cache
 import polars as pl
 from phonenumbers.geodata.locale import LOCALE_DATA
 
-from onefold_workers.cleaning.text import expression, only, recase, squeeze, tidy_up
+from onefold_workers.cleaning.text import each_country, expression, only, recase, squeeze, tidy_up
 from onefold_workers.cleaning.words import (
     ALPHA3,
     COUNTRY_WORDS,
@@ -55,19 +55,8 @@ def _by_country(
     """A cleaner that depends on the country, for one country or for one per row."""
     if not isinstance(country, pl.Expr):
         return expression(lambda values: clean(values, country), expr)
-    pairs = pl.struct(
-        expr.cast(pl.String).alias("value"), country.alias("country"), pl.int_range(pl.len()).alias("at")
-    )
-
-    def each(rows: pl.Series) -> pl.Series:
-        frame = rows.struct.unnest()
-        parts = [
-            part.with_columns(clean(part.get_column("value"), where).alias("value"))
-            for (where,), part in frame.partition_by("country", as_dict=True).items()
-        ]
-        return pl.concat(parts).sort("at").get_column("value") if parts else frame.get_column("value")
-
-    return pairs.map_batches(each, return_dtype=pl.String)
+    pairs = pl.struct(expr.cast(pl.String).alias("value"), country.alias("country"))
+    return pairs.map_batches(lambda rows: each_country(clean, rows), return_dtype=pl.String)
 
 
 def _postcode(values: pl.Series, country: str | None) -> pl.Series:

@@ -139,7 +139,7 @@ def _combined(
         fields["middle_name"] = _joined([*further, *by_kind.get("middle_name", [])], " ")
     if len(by_kind.get("family_name", [])) > 1:
         fields["family_name"] = _joined(by_kind["family_name"], " ")
-    identifiers = _external_ids(by_kind, schemes).cast(EXTERNAL_ID_TYPE).alias("external_ids")
+    identifiers = _external_ids(cleaned, by_kind, schemes)
     person = cleaned.select(_ROW, identifiers, *(expr.alias(kind) for kind, expr in fields.items()))
     if "full_name" in fields and not {"given_name", "family_name"} & set(fields):
         given, family = text.given_and_family(pl.col("full_name"))
@@ -157,7 +157,9 @@ def _combined(
     return person.with_columns(nulls).select(*PERSON_TYPES, "external_ids")
 
 
-def _external_ids(by_kind: dict[str, list[str]], schemes: Mapping[str, str | None]) -> pl.Expr:
+def _external_ids(
+    cleaned: pl.DataFrame, by_kind: dict[str, list[str]], schemes: Mapping[str, str | None]
+) -> pl.Series:
     """Identifiers of each row: columns of kind external_id, emails and phones beyond the first; null if none."""
     pairs = [(schemes.get(c) or c, pl.col(c)) for c in by_kind.get("external_id", [])]
     for kind in _CONTACT_POINTS:
@@ -166,10 +168,19 @@ def _external_ids(by_kind: dict[str, list[str]], schemes: Mapping[str, str | Non
             different = pl.col(column) != _first(columns)
             pairs.append((kind, pl.when(different).then(pl.col(column))))
     if not pairs:
-        return pl.lit(None, dtype=EXTERNAL_ID_TYPE)
-    structs = [
-        pl.when(value.is_not_null()).then(pl.struct(pl.lit(scheme).alias("scheme"), value.alias("value")))
-        for scheme, value in pairs
+        return pl.Series("external_ids", [None], dtype=EXTERNAL_ID_TYPE).new_from_index(0, cleaned.height)
+    each = [
+        cleaned.select(_ROW, pl.lit(order).alias("order"), pl.lit(scheme).alias("scheme"), value.alias("value"))
+        for order, (scheme, value) in enumerate(pairs)
     ]
-    listed = pl.concat_list(structs).list.drop_nulls().list.unique(maintain_order=True)
-    return pl.when(listed.list.len() > 0).then(listed)
+    flat = pl.concat(each).drop_nulls("value")
+    if len(pairs) > 1:
+        flat = flat.unique([_ROW, "scheme", "value"], keep="first", maintain_order=True).sort(_ROW, "order")
+    # A list column put together from its parts, much faster than row by row: the identifiers one after the other,
+    # and where each row's begin.
+    counted = cleaned.select(_ROW).join(flat.group_by(_ROW).len(), on=_ROW, how="left", maintain_order="left")
+    counts = counted.get_column("len").cast(pl.Int64)
+    offsets = pl.concat([pl.Series([0], dtype=pl.Int64), counts.fill_null(0).cum_sum()])
+    structs = flat.select("scheme", "value").to_struct().to_arrow(compat_level=pl.CompatLevel.oldest())
+    lists = pa.LargeListArray.from_arrays(offsets.to_arrow(), structs, mask=counts.is_null().to_arrow())
+    return pl.Series("external_ids", lists, dtype=EXTERNAL_ID_TYPE)

@@ -35,6 +35,21 @@ def expression(clean: Cleaner, expr: pl.Expr, dtype: type[pl.DataType] = pl.Stri
     return expr.cast(pl.String).map_batches(on_distinct, return_dtype=dtype)
 
 
+def each_country(clean: Callable[[pl.Series, str | None], pl.Series], pairs: pl.Series) -> pl.Series:
+    """Values cleaned by the rules of the country beside them; `pairs`: structs of `value` and `country`."""
+    rows = pairs.struct.unnest()
+    distinct = rows.unique(maintain_order=True)
+    parts = [
+        part.with_columns(clean(part.get_column("value"), where).alias("clean"))
+        for (where,), part in distinct.partition_by("country", as_dict=True).items()
+    ]
+    if not parts:
+        return rows.get_column("value")
+    known = pl.concat(parts)
+    joined = rows.join(known, on=["value", "country"], how="left", nulls_equal=True, maintain_order="left")
+    return joined.get_column("clean")
+
+
 def only(values: pl.Series, where: pl.Series) -> pl.Series:
     """The values where the condition holds, null elsewhere."""
     return values.zip_with(
