@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 
 from onefold_storage.errors import BadInput
 from onefold_workers.identity import pairwise_quality, resolve
-from onefold_workers.identity.blocking import candidate_pairs, derive_rules
+from onefold_workers.identity.blocking import derive_rules
 from onefold_workers.identity.clustering import Links, average_linkage, inner_pairs
 from onefold_workers.identity.comparison import compare_pairs, unpacked
+from onefold_workers.identity.pairing import candidate_pairs
 from onefold_workers.identity.people import encode_people
 
 

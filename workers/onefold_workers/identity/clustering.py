@@ -20,10 +20,11 @@ from onefold_workers.identity.people import Rows
 from onefold_workers.identity.weights import Bits
 
 Flags = npt.NDArray[np.bool_]
-UNSEEN = -10.0
+UNSEEN = -8.0
 """Weight of a pair inside a component that was never compared: it met under no rule."""
-LIMITS = (-12.0, 24.0)
+LIMITS = (-8.0, 16.0)
 """Weights are held within these before they are averaged, so that no single pair decides alone."""
+_ROUNDS, _STEP = 12, 3.0
 LEAST_VOICE = 0.02
 LEAST_CONFLICT = 4
 """Pairs of different birth dates between two clusters that make a conflict: two records against two."""
@@ -35,6 +36,18 @@ def components(size: int, left: Rows, right: Rows) -> Rows:
     """The connected component of each of `size` nodes."""
     graph = coo_array((np.ones(len(left), dtype=bool), (left, right)), shape=(size, size))
     return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
+
+
+def bounded_components(size: int, left: Rows, right: Rows, weight: Bits, limit: int) -> Rows:
+    """Components of at most `limit` nodes, where dropping the weaker links of larger ones achieves that."""
+    for _ in range(_ROUNDS):
+        component = components(size, left, right)
+        large = np.bincount(component, minlength=1)[component[left]] > limit
+        weak = large & (weight < np.where(large, weight, np.inf).min(initial=np.inf) + _STEP)
+        if not weak.any():
+            break
+        left, right, weight = left[~weak], right[~weak], weight[~weak]
+    return component
 
 
 def inner_pairs(component: Rows, limit: int, budget: int) -> tuple[Rows, Rows]:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from onefold_workers.identity.blocking import Pairs
 from onefold_workers.identity.comparison import Packed, compare_pairs
+from onefold_workers.identity.pairing import Pairs
 from onefold_workers.identity.people import People, Rows
 from onefold_workers.identity.text import distinct
 

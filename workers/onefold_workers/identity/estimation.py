@@ -11,22 +11,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from onefold_workers.identity.blocking import Rule
 from onefold_workers.identity.compared import Compared
 from onefold_workers.identity.comparison import Levels, compare_pairs, unpacked
 from onefold_workers.identity.fields import Field
-from onefold_workers.identity.model import FieldParameters, IdentityModel, Priors, keyed
+from onefold_workers.identity.frequencies import chance, frequencies
+from onefold_workers.identity.model import FieldParameters, IdentityModel, Priors
 from onefold_workers.identity.people import People, Rows
 from onefold_workers.identity.text import distinct
-from onefold_workers.identity.weights import NO_FREQUENCY, Bits, explanations, group_sums, log2, tables
+from onefold_workers.identity.weights import Bits, explanations, group_sums, log2, tables
 
 RANDOM_PAIRS = 250_000
 SEED = 20_260_101
-_M_STRENGTH, _U_STRENGTH, _SHARE_STRENGTH = 40.0, 2_000.0, 300.0
+_M_STRENGTH = 40.0
 _STEPS, _CLOSE = 60, 1e-4
-_FREQUENT = 3
 _TRAINING_PAIRS = 2_000_000
 _CROWD = 20
 _STRONG_ODDS = 7.0
@@ -85,9 +84,9 @@ def estimate(
     """
     fields = people.fields
     own = np.arange(people.size, dtype=np.int64) if owner is None else owner
-    counts = {f.name: _frequencies(people, f, own, salt) for f in fields}
+    counts = {f.name: frequencies(people, f, own, salt) for f in fields}
     apart = own[sample.left] != own[sample.right]
-    u = [_random(f, sample.levels[apart, i], counts[f.name].same) for i, f in enumerate(fields)]
+    u = [chance(f, sample.levels[apart, i], counts[f.name].same) for i, f in enumerate(fields)]
     shape = (any(f.group == "address" for f in fields), any(f.group == "family" for f in fields))
     levels = unpacked(pairs.patterns, fields)
     m, expected = _average_m(fields, levels, pairs, rules, u, shape)
@@ -127,52 +126,6 @@ def _within(fields: tuple[Field, ...], levels: Levels, pairs: Compared, owner: R
         share = CLUSTER_SHARE * counts.sum() / (counts.sum() + _M_STRENGTH)
         out.append((1 - share) * m[i] + share * counts / max(counts.sum(), 1e-9))
     return out
-
-
-@dataclass(frozen=True)
-class _Counts:
-    """Share of persons by frequent value (hashed), the share of any other, the chance that two agree."""
-
-    table: dict[str, float]
-    rare: float
-    same: float | None
-    shares: Bits
-
-
-def _frequencies(people: People, field: Field, owner: Rows, salt: str) -> _Counts:
-    values = people.columns[field.name]
-    known = values.known
-    if field.name in NO_FREQUENCY or not known.any():
-        return _Counts({}, 1.0, None, np.ones(values.size))
-    pair = owner[known] << 32 | values.codes[known].astype(np.int64)
-    order = np.argsort(pair, kind="stable")
-    pair = pair[order]
-    start = np.flatnonzero(np.append(True, pair[1:] != pair[:-1]))
-    persons = np.maximum.reduceat(people.persons[known][order], start)
-    counts = np.bincount(pair[start] & 0xFFFFFFFF, weights=persons, minlength=values.size)
-    total = float(persons.sum())
-    believed = _SHARE_STRENGTH * field.random[-1]
-    rare = round((2.0 + believed) / (total + _SHARE_STRENGTH), 12)
-    frequent = np.flatnonzero(counts >= _FREQUENT)
-    shares = np.full(values.size, rare)
-    shares[frequent] = np.round((counts[frequent] + believed) / (total + _SHARE_STRENGTH), 12)
-    hashes = keyed(values.values[frequent], salt)
-    table = dict(zip(hashes, shares[frequent].tolist(), strict=True))
-    same = float((counts * (counts - 1)).sum() / max(total * (total - 1), 1.0))
-    return _Counts(table, rare, same, shares)
-
-
-def _random(field: Field, levels: npt.NDArray[np.uint8], same: float | None) -> Bits:
-    """u by level: sampled, with the prior as pseudo-counts; agreement itself from the exact value counts."""
-    counts = np.bincount(levels, minlength=field.levels)[1 : field.levels].astype(np.float64)
-    prior = np.array(field.random)
-    u = (counts + _U_STRENGTH * prior) / (counts.sum() + _U_STRENGTH)
-    if same is not None:
-        weight = counts.sum() / (counts.sum() + _U_STRENGTH)
-        exact = max(weight * same + (1 - weight) * prior[-1], 1e-9)
-        u[:-1] *= (1 - min(exact, 0.999)) / max(u[:-1].sum(), 1e-12)
-        u[-1] = min(exact, 0.999)
-    return np.asarray(np.maximum(u, 1e-9))
 
 
 def _average_m(

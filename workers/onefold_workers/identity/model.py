@@ -19,6 +19,9 @@ from onefold_workers.identity.blocking import Rule
 from onefold_workers.identity.text import Values
 
 FORMAT = 1
+THRESHOLD = -1.0
+"""Mean match weight from which clusters are one: slightly below even odds, for a mean of many pairs says more than
+one pair does. The optimum is flat (-2 to 0) over all files tried."""
 DAMPING = 0.7
 """How far a value's own frequency replaces the average one (0 not at all, 1 wholly)."""
 
@@ -58,7 +61,7 @@ class IdentityModel:
     rules: tuple[Rule, ...]
     frequencies: dict[str, dict[str, float]]
     rare: dict[str, float]
-    threshold: float = 0.0
+    threshold: float = THRESHOLD
     damping: float = DAMPING
     strong: float = 0.0
     crowd: float = 1.0

@@ -10,12 +10,21 @@ import numpy.typing as npt
 import polars as pl
 
 from onefold_storage.errors import BadInput
-from onefold_workers.identity.blocking import Rule, candidate_pairs, derive_rules
-from onefold_workers.identity.clustering import APART, Links, average_linkage, components, inner_pairs, numbered
+from onefold_workers.identity.blocking import Rule, derive_rules
+from onefold_workers.identity.clustering import (
+    APART,
+    Links,
+    average_linkage,
+    bounded_components,
+    components,
+    inner_pairs,
+    numbered,
+)
 from onefold_workers.identity.compared import Compared, RunTasks, compared, counted
 from onefold_workers.identity.comparison import compare_pairs, unpacked
 from onefold_workers.identity.estimation import Learned, estimate, random_sample
 from onefold_workers.identity.model import IdentityModel
+from onefold_workers.identity.pairing import candidate_pairs
 from onefold_workers.identity.people import People, Rows, encode_people, profiles
 from onefold_workers.identity.reporting import edges, figures
 from onefold_workers.identity.weights import CERTAIN, Bits, Weigher, log2, tells_a_person
@@ -153,9 +162,11 @@ def _learn(people: People, pairs: Compared, rules: tuple[Rule, ...], run_tasks: 
 
 def _completed(people: People, pairs: Compared, weigher: Weigher, must: Rows, run_tasks: RunTasks) -> Compared:
     """The pairs, with every further pair inside the components that the likely ones make."""
-    likely = weigher.weigh(pairs) > weigher.model.threshold
+    weight = weigher.weigh(pairs)
+    likely = weight > weigher.model.threshold
     left, right = np.append(pairs.left[likely], must[:, 0]), np.append(pairs.right[likely], must[:, 1])
-    component = components(people.size, left, right)
+    weight = np.append(weight[likely], np.full(len(must), np.inf))
+    component = bounded_components(people.size, left, right, weight, LARGEST_COMPONENT)
     inner = inner_pairs(component, LARGEST_COMPONENT, INNER_PAIRS_PER_RECORD * people.size + 1_000_000)
     return pairs.with_pairs(people, *inner, run_tasks)
 
