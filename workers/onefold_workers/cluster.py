@@ -51,7 +51,11 @@ def _connected(settings: WorkerSettings) -> Iterator[Client]:
         with Client(settings.dask_scheduler, set_as_default=False) as client:
             yield client
         return
-    quiet = {"distributed.nanny.pre-spawn-environ": _THREADS, "distributed.admin.log-length": 0}
+    quiet = {
+        "distributed.nanny.pre-spawn-environ": _THREADS,
+        "distributed.admin.log-length": 0,
+        "distributed.worker.preload": ["onefold_workers.worker_preload"],
+    }
     with (
         dask.config.set(quiet),
         LocalCluster(
