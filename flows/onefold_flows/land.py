@@ -8,7 +8,7 @@ from prefect import flow, task
 
 from onefold_flows.progress import announce
 from onefold_flows.stage import Outcome, run_stage, table
-from onefold_storage.errors import BadInput
+from onefold_storage.errors import HeldBack
 from onefold_storage.installation import Installation
 from onefold_storage.packages import Package
 from onefold_workers.stages.landing import land_sources
@@ -32,7 +32,7 @@ def land_stage(sources: list[str] | None = None) -> Outcome:
         packages = [_counts(p) for r in results for p in r.packages]
         page = table(["source", "origin", "status", *COUNTS], [list(p.values()) for p in packages])
         page += "".join(f"\n- held: {e}" for e in errors)
-        line = f"{totals['landed']:,} rows landed from {len(contracts)} sources"
+        line = f"{totals['landed']:,} rows landed from {len(contracts)} source{'s' * (len(contracts) != 1)}"
         line += "".join(f", {totals[k]:,} {k}" for k in COUNTS[2:] if totals[k])
         return Outcome({"packages": packages, "errors": list(errors), **totals}, line, page, errors=errors)
 
@@ -49,5 +49,5 @@ def land(sources: list[str] | None = None) -> dict[str, Any]:
     """Land the named sources, or all; raises at the end if a delivery was held back."""
     outcome = land_stage(sources)
     if outcome.errors:
-        raise BadInput("\n".join(outcome.errors))
+        raise HeldBack.after(outcome.errors, outcome.facts)
     return outcome.facts

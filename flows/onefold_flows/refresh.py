@@ -11,7 +11,7 @@ from onefold_flows.land import land_stage
 from onefold_flows.publish import publish_stage
 from onefold_flows.score import score_stage
 from onefold_flows.train import train_stage
-from onefold_storage.errors import BadInput
+from onefold_storage.errors import HeldBack
 from onefold_workers.cluster import cluster
 
 
@@ -27,6 +27,7 @@ def refresh(sources: list[str] | None = None, retrain: bool = False) -> dict[str
             "score": score_stage(),
             "publish": publish_stage(),
         }
+    facts = {name: outcome.facts for name, outcome in outcomes.items()}
     if landed.errors:
-        raise BadInput("\n".join(landed.errors))
-    return {name: outcome.facts for name, outcome in outcomes.items()}
+        raise HeldBack.after(landed.errors, facts)
+    return facts

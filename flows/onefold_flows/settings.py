@@ -47,6 +47,9 @@ QUIET = {
     "DASK_LOGGING__DISTRIBUTED": "warning",
 }
 
+SILENT = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL"}
+"""For a process whose flows report to a person: errors are raised to it, and the server keeps every log."""
+
 
 def client_environment(home: Path, api_url: str) -> dict[str, str]:
     """Variables for a process that runs flows: which server, and where Prefect keeps its files."""

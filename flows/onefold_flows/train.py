@@ -30,6 +30,7 @@ def train_stage(retrain: bool = False) -> Outcome:
         page += "".join(f"\n- left out: {why}" for why in report.left_out)
         better = sum(bool(m["beats_baseline"]) for m in report.figures)
         line = f"{len(report.figures)} models, {better} better than their baseline"
+        line += f", {len(report.left_out)} left out" if report.left_out else ""
         line += "" if report.trained else " (unchanged)"
         facts = {"trained": report.trained, "models": report.figures, "left_out": report.left_out}
         return Outcome(facts, line, page)

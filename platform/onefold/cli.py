@@ -5,12 +5,26 @@ Errors that a user can act on are one line on standard error; the exit code says
 
 from __future__ import annotations
 
+import errno
 import sys
+from typing import NoReturn
 
 import typer
 
 from onefold.commands import demo, flows, identity, keys, serve, sources, state, workspace
-from onefold_storage.errors import OnefoldError
+from onefold_storage.errors import BadInput, OnefoldError
+
+_USUAL = (
+    errno.ENOENT,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ENOSPC,
+    errno.EROFS,
+    errno.EDQUOT,
+)
+"""What a machine refuses in its usual ways: no such place, not allowed, not a folder, no room, read-only."""
 
 app = typer.Typer(
     name="onefold",
@@ -36,11 +50,35 @@ def main() -> None:
     try:
         app()
     except OnefoldError as error:
-        print(f"onefold: {error}", file=sys.stderr)  # noqa: T201 - the command line speaks here
-        sys.exit(error.exit_code)
+        _end(str(error), error.exit_code)
     except KeyboardInterrupt:
-        print("onefold: interrupted; run it again to go on", file=sys.stderr)  # noqa: T201
-        sys.exit(130)
+        _end("interrupted; run it again to go on", 130)
+    except Exception as error:
+        known = _of_the_machine(error)
+        if known is None:
+            raise  # a fault of ours: all that can be said about it is wanted
+        _end(known, BadInput.exit_code)
+
+
+def _end(message: str, code: int) -> NoReturn:
+    """Say it, each line for itself, and end."""
+    for line in message.splitlines():
+        print(f"onefold: {line}", file=sys.stderr)  # noqa: T201 - the command line speaks here
+    sys.exit(code)
+
+
+def _of_the_machine(error: Exception) -> str | None:
+    """What to say of an error that the machine or its settings made, not the program; None for any other."""
+    if isinstance(error, OSError) and error.errno in _USUAL:
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}"
+    from pydantic import ValidationError
+    from pydantic_settings import SettingsError
+
+    if isinstance(error, ValidationError) and error.title.endswith("Settings"):
+        wrong = error.errors(include_url=False, include_input=False)
+        return "\n".join(f"ONEFOLD_{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in wrong)
+    return f"the environment: {error}" if isinstance(error, SettingsError) else None
 
 
 if __name__ == "__main__":

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
+from onefold.terminal import waiting
 from onefold_storage.settings import StorageSettings
 from onefold_storage.workspace import Workspace
 
@@ -18,10 +18,11 @@ def flow_server() -> Iterator[str]:
     from onefold_flows import server
 
     settings = StorageSettings()
-    Workspace.open(settings.workspace_folder)  # a clear error before a server is started
+    Workspace.open(settings.workspace_folder).contracts()  # clear errors before a server is started
     prefect = server.start(settings.root)
     try:
-        prefect.wait()
+        with waiting("the Prefect server starts"):
+            prefect.wait()
         with server.without_heartbeats():
             yield prefect.api_url
     finally:
@@ -29,11 +30,9 @@ def flow_server() -> Iterator[str]:
 
 
 def load_flow(name: str) -> Callable[..., dict[str, Any]]:
-    """The flow of that name. Its errors reach the caller as they are; Prefect need not print them too."""
-    flow = getattr(import_module(f"onefold_flows.{name}"), name)
-    for logger in ("prefect.flow_runs", "prefect.task_runs", "prefect.engine"):
-        for handler in logging.getLogger(logger).handlers + logging.getLogger("prefect").handlers:
-            if type(handler).__name__ == "PrefectConsoleHandler":
-                handler.setLevel(logging.CRITICAL)
-    called: Callable[..., dict[str, Any]] = flow
+    """The flow of that name. Its errors reach the caller as they are; Prefect and Dask need not print them too."""
+    from onefold_flows.settings import SILENT, use
+
+    use(SILENT)
+    called: Callable[..., dict[str, Any]] = getattr(import_module(f"onefold_flows.{name}"), name)
     return called

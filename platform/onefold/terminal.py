@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import orjson
 from rich.console import Console
+from rich.markup import escape
 
 if TYPE_CHECKING:
     from onefold_flows.progress import Progress
@@ -26,6 +27,13 @@ def print_json(value: Any) -> None:
 def print_json_line(value: Any) -> None:
     """One JSON object on one line of standard output."""
     sys.stdout.write(orjson.dumps(value, default=str).decode() + "\n")
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Show what is waited for, on a terminal."""
+    with err.status(escape(what)) if err.is_terminal else nullcontext():
+        yield
 
 
 class Stages:
@@ -45,14 +53,14 @@ class Stages:
         else:
             self._hide()
             seconds = time.monotonic() - self._began.pop(progress.stage, time.monotonic())
-            err.print(f"  ✓ {progress.stage:<10} {progress.text}  [dim]{seconds:.1f} s[/dim]")
+            err.print(f"  ✓ {progress.stage:<10} {escape(progress.text)}  [dim]{seconds:.1f} s[/dim]")
 
     def close(self) -> None:
         """Take the spinner away."""
         self._hide()
 
     def _show(self, stage: str, text: str) -> None:
-        message = f"{stage:<10} {text}"
+        message = escape(f"{stage:<10} {text}")
         if not err.is_terminal:
             return
         if self._status is None:

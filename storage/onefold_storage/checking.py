@@ -48,9 +48,10 @@ def check(contract: Contract, batch: Batch) -> Checked:
     if absent and frame.height:
         known = [n for n in contract.by_name if n in frame.columns]
         others = len(frame.columns) - len(known)  # unnamed: without a header line, data stands in their place
+        found = ", ".join(known) or "none of its columns"
         raise BadInput(
-            f"{contract.id}: required column {', '.join(absent)} is absent; found {', '.join(known) or 'none'} of "
-            f"the contract and {others} more: correct the contract, or ask the source what changed"
+            f"required column {', '.join(absent)} of contract {contract.id} is absent; found {found}"
+            f"{f' and {others} unknown' if others else ''}: correct the contract, or ask the source what changed"
         )
     typed = {c.name: _typed(frame, c, contract.rules.timezone) for c in contract.columns}
     extra = [n for n in frame.columns if n not in typed]

@@ -6,6 +6,9 @@ never a customer's data.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any, Self
+
 
 class OnefoldError(Exception):
     """Base of all errors that a user can act on."""
@@ -19,6 +22,19 @@ class BadInput(OnefoldError):  # noqa: N818 - named for what happened, not for b
 
     status = 422
     exit_code = 2
+
+
+class HeldBack(BadInput):
+    """Deliveries were held back, one a line of the message; the rest was done, and `facts` say what it came to."""
+
+    facts: dict[str, Any] = {}  # noqa: RUF012 - replaced, never changed
+
+    @classmethod
+    def after(cls, errors: Iterable[str], facts: dict[str, Any]) -> Self:
+        """The error that tells these errors, with what was done all the same."""
+        held = cls("\n".join(errors))
+        held.facts = facts
+        return held
 
 
 class BadContract(BadInput):

@@ -18,7 +18,7 @@ from onefold_storage.checking import Checked, check
 from onefold_storage.clock import Clock
 from onefold_storage.contracts import Contract
 from onefold_storage.deliveries import BadRow, Batch, Delivery
-from onefold_storage.errors import BadContract, OnefoldError
+from onefold_storage.errors import BadContract, BadInput, OnefoldError
 from onefold_storage.lake import Lake, TableShape
 from onefold_storage.manifests import APP, committed_seq, read_manifest, write_manifest
 from onefold_storage.packages import Package, Packages
@@ -81,7 +81,7 @@ class Lander:
         state = SnapshotState(self._lake, contract) if contract.rules.delivery == "snapshot" else None
         counts = _Counts()
         for batch in delivery.batches:
-            checked = self._checked(contract, batch, state, counts)
+            checked = self._checked(contract, delivery.origin, batch, state, counts)
             self._keep_bad(failed, package, checked.bad)
             self._keep_good(bronze, shape, package, checked.rows, deleted=False)
             counts.landed += checked.rows.height
@@ -104,9 +104,14 @@ class Lander:
         self._book.record(done)
         return done
 
-    def _checked(self, contract: Contract, batch: Batch, state: SnapshotState | None, counts: _Counts) -> Checked:
+    def _checked(
+        self, contract: Contract, origin: str, batch: Batch, state: SnapshotState | None, counts: _Counts
+    ) -> Checked:
         counts.sent += batch.rows.num_rows + len(batch.bad)
-        checked = check(contract, batch)
+        try:
+            checked = check(contract, batch)
+        except BadInput as error:
+            raise BadInput(f"{origin}: {error}") from error
         rows, bad = checked.rows, checked.bad
         gone = self._suppressor.suppressed(contract, rows)
         counts.suppressed += int(gone.sum())

@@ -13,6 +13,8 @@ from onefold_storage.schema import FAILED_EVENTS, LINKS
 
 MODELS = "models/figures.json"
 """Where training keeps each model's figures: name, version, metric, value, baseline, interval, beats_baseline."""
+TRAINING = "models/inputs.json"
+"""Where training keeps what it last learned from, and which models it left out, and why."""
 
 
 def status(installation: Installation) -> dict[str, Any]:
@@ -24,6 +26,7 @@ def status(installation: Installation) -> dict[str, Any]:
         "packages": packages(installation),
         "identity": identity(installation),
         "models": _object(installation, MODELS) or [],
+        "left_out": (_object(installation, TRAINING) or {}).get("left_out", []),
         "publication": _object(installation, "publications/current.json"),
     }
 

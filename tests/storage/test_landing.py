@@ -97,11 +97,11 @@ def test_a_missing_required_column_holds_the_package_until_it_is_right(
     installation: Installation, make_contract: Make, make_delivery: Make
 ) -> None:
     contract = make_contract()
-    with pytest.raises(BadInput, match="people: required column id is absent"):
+    with pytest.raises(BadInput, match="required column id of contract people is absent"):
         installation.lander.land(contract, make_delivery({"name": ["A"]}, content="c"))
     (held,) = installation.ledger.packages.list()
     assert (held.status, held.seq, held.sent) == ("held", None, 0)
-    assert "required column id" in (held.message or "")
+    assert "required column id of contract" in (held.message or "")
     assert not installation.lake.exists("bronze/people")
     assert installation.ledger.packages.totals()["people"].held == 1
     package = installation.lander.land(contract, make_delivery({"id": ["1"], "name": ["A"]}, content="c"))
@@ -113,7 +113,7 @@ def test_a_second_batch_without_the_column_holds_the_whole_package(
     installation: Installation, make_contract: Make, make_delivery: Make
 ) -> None:
     contract = make_contract()
-    with pytest.raises(BadInput, match="required column id"):
+    with pytest.raises(BadInput, match="required column id of contract"):
         installation.lander.land(contract, make_delivery({"id": ["1"]}, {"name": ["B"]}))
     assert not installation.lake.exists("bronze/people") or not _bronze(installation)
     assert installation.lander.land(contract, make_delivery({"id": ["5"]})).landed == 1

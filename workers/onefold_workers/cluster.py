@@ -14,8 +14,9 @@ from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import dask
-from distributed import Client, LocalCluster
+from distributed import Client, KilledWorker, LocalCluster
 
+from onefold_storage.errors import Unavailable
 from onefold_workers.settings import WorkerSettings
 
 T = TypeVar("T")
@@ -51,6 +52,11 @@ def _connected(settings: WorkerSettings) -> Iterator[Client]:
         with Client(settings.dask_scheduler, set_as_default=False) as client:
             yield client
         return
+    for name in (
+        "distributed",
+        "distributed.client",
+    ):  # what goes wrong is raised; what it mutters besides is noise
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     quiet = {
         "distributed.nanny.pre-spawn-environ": _THREADS,
         "distributed.admin.log-length": 0,
@@ -79,6 +85,9 @@ def spread(
 
     The first error ends the rest. `on_done(finished, all)` is told after each. The signature suits
     `run_tasks` of the pure functions that are given a map.
+
+    Raises:
+        Unavailable: workers died over a task again and again.
     """
     listed = list(chunks)
     with cluster() as client:
@@ -87,10 +96,20 @@ def spread(
             from distributed import as_completed
 
             for n, done in enumerate(as_completed(futures, loop=client.loop), start=1):
-                done.result()
+                _gathered(client, [done])
                 on_done(n, len(listed))
-        results: list[R] = client.gather(futures)
-        return results
+        return _gathered(client, futures)
+
+
+def _gathered(client: Client, futures: list[Any]) -> list[Any]:
+    try:
+        results: list[Any] = client.gather(futures)
+    except KilledWorker as error:
+        raise Unavailable(
+            "worker processes died again and again over one task, most likely for want of memory: give them more "
+            "(ONEFOLD_DASK_MEMORY), or have fewer (ONEFOLD_DASK_WORKERS)"
+        ) from error
+    return results
 
 
 def dashboard(client: Client) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from onefold.terminal import print_json, stages
+from onefold_storage.errors import HeldBack
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object when done.")]
 Sources = Annotated[list[str] | None, typer.Argument(help="Ids of sources; all when left out.")]
@@ -15,13 +16,23 @@ Retrain = Annotated[bool, typer.Option(help="Learn the models anew though nothin
 
 
 def run(name: str, *, json: bool, **parameters: Any) -> dict[str, Any]:
-    """Run a flow in this process, on a Prefect server that is found or started, and show its progress."""
+    """Run a flow in this process, on a Prefect server that is found or started, and show its progress.
+
+    Raises:
+        HeldBack: deliveries were held back; what was done all the same is printed before.
+    """
     from onefold.running import flow_server, load_flow
 
+    held: HeldBack | None = None
     with flow_server(), stages():
-        facts: dict[str, Any] = load_flow(name)(**parameters)
+        try:
+            facts = load_flow(name)(**parameters)
+        except HeldBack as error:
+            held, facts = error, error.facts
     if json:
         print_json(facts)
+    if held:
+        raise held
     return facts
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from onefold.terminal import out
-from onefold_storage.errors import Unavailable
+from onefold_storage.errors import BadInput, Unavailable
 
 if TYPE_CHECKING:
     from onefold_flows.server import PrefectServer
@@ -72,7 +73,8 @@ def _api(
     from onefold.settings import PlatformSettings
 
     platform = PlatformSettings()
-    where, number = host or platform.api_host, port or _free_port(host or platform.api_host, platform.api_port)
+    where = host or platform.api_host
+    number = _free_port(where, port, 1) if port else _free_port(where, platform.api_port)
     app = create_app(settings)
     base = f"http://{where}:{number}"
     for name, address in (
@@ -88,18 +90,25 @@ def _api(
     uvicorn.run(app, host=where, port=number, access_log=False, log_level="warning", server_header=False)
 
 
-def _free_port(host: str, wanted: int) -> int:
-    """The wanted port, or the next free one of the nine after it.
+def _free_port(host: str, wanted: int, tries: int = 10) -> int:
+    """The wanted port, or the next free one of those after it, `tries` in all.
 
     Raises:
-        Unavailable: all ten are taken.
+        Unavailable: all are taken. BadInput: this machine has no such address.
     """
-    for port in range(wanted, wanted + 10):
+    for port in range(wanted, wanted + tries):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
                 probe.bind((host, port))
-            except OSError:
+            except socket.gaierror as error:
+                raise BadInput(f"host {host!r} is not known: {error.strerror}; choose one with --host") from error
+            except PermissionError as error:
+                raise BadInput(f"port {port} of {host} is not allowed to this user; choose a higher one") from error
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise BadInput(f"{host}: cannot be listened on: {error.strerror}") from error
                 continue
             return port
-    raise Unavailable(f"ports {wanted} to {wanted + 9} are taken; choose one with --port")
+    ports = f"ports {wanted} to {wanted + tries - 1} are" if tries > 1 else f"port {wanted} is"
+    raise Unavailable(f"{ports} taken by another program; choose a free one with --port")

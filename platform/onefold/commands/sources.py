@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from onefold.terminal import err, out, print_json
-from onefold_storage.errors import BadInput
+from onefold_storage.errors import BadInput, Conflict
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -25,6 +26,8 @@ def draft(
     from onefold_workers.connectors import sample
     from onefold_workers.drafting import draft as propose
 
+    if output is not None and output.exists():
+        raise Conflict(f"{output}: exists already, perhaps with a person's corrections; nothing was changed")
     base = Path.cwd()
     rows, connector, options = sample(location, base)
     source = name or _source_id(location)
@@ -36,7 +39,8 @@ def draft(
         output.write_text(text, encoding="utf-8")
         out.print(f"Wrote {output}")
     kinds = ", ".join(f"{c} is {k}" for c, k in contract.kinds.items())
-    err.print(f"{source}: {len(contract.columns)} columns; {kinds or 'no column about a person recognised'}")
+    told = f"{source}: {len(contract.columns)} columns; {kinds or 'no column about a person recognised'}"
+    err.print(escape(told))
 
 
 @app.command()

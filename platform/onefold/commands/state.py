@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from onefold.terminal import out, print_json
 
@@ -24,12 +25,12 @@ def status(json: Annotated[bool, typer.Option("--json", help="Print one JSON obj
 
 def print_state(state: dict[str, Any]) -> None:
     """Print a status for people."""
-    out.print("[bold]Landed[/bold]")
+    out.print("[bold]Landed[/bold]" + ("" if state["packages"] else " nothing yet"))
     for package in reversed(state["packages"]):
         kept = [f"{package[k]:,} {k}" for k in ("landed", "failed", "repeated", "suppressed") if package[k]]
-        told = ", ".join(kept) or package["message"] or "nothing"
+        told = escape(", ".join(kept) or package["message"] or "nothing")
         out.print(f"  {package['source']:<20} {package['sent']:>10,} sent: {told}")
-    out.print("[bold]Tables[/bold]")
+    out.print("[bold]Tables[/bold]" + ("" if state["tables"] else " none yet"))
     for table in state["tables"]:
         out.print(f"  {table['name']:<32} {table['rows']:>10,} rows")
     identity = state["identity"]
@@ -38,12 +39,15 @@ def print_state(state: dict[str, Any]) -> None:
     if identity["f1"] is not None:
         figures = ", ".join(f"{k} {identity[k]:.4f}" for k in ("precision", "recall", "f1"))
         out.print(f"  against the truth, by pairs: {figures}")
-    out.print("[bold]Models[/bold] (on a hold-out that lies after all training data)")
+    lies = "(on a hold-out that lies after all training data)" if state["models"] else "none yet"
+    out.print(f"[bold]Models[/bold] {lies}")
     for model in state["models"]:
         verdict = "better" if model["beats_baseline"] else "NOT better"
         out.print(
             f"  {model['name']:<18} {model['metric']:<12} {model['value']:.4f}, "
             f"baseline {model['baseline']:.4f}: {verdict}"
         )
+    for why in state["left_out"]:
+        out.print(f"  left out: {escape(why)}")
     publication = state["publication"]
     out.print(f"[bold]Publication[/bold] {publication['version'] if publication else 'none yet'}")

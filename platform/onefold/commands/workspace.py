@@ -27,7 +27,7 @@ def init(
     out.print(f"Made a workspace in {target}")
     if folder:
         out.print(f"Use it with: export ONEFOLD_WORKSPACE={target}")
-    out.print(f"Next: onefold source draft FILE > {target / 'contracts' / 'NAME.yaml'}")
+    out.print(f"Next: onefold source draft FILE --out {target / 'contracts' / 'NAME.yaml'}")
 
 
 def write_template(target: Path, name: str) -> None:

@@ -34,6 +34,8 @@ from onefold_workers.stages.records import current_links, latest
 
 FILE = "serving.sqlite"
 _KEPT = 3
+_PASSING = ("age_s", "fresh")
+"""Facts of a source that pass with time alone; the API tells them as they are when it is asked."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +56,16 @@ def publish_snapshot(installation: Installation, gathered: Gathered) -> Publishe
     publications = Publications(lake.objects, lambda: lake.lock("publications"))
     tables = [t.name for t in (CUSTOMERS, PERMISSIONS, LINKS, TRAITS, SEGMENTS, SCORES, OFFERS, CONSENTS, ITEMS)]
     facts = _facts(installation)
-    inputs = fingerprint(lake, tables, gathered=gathered.version, models=facts["models"], sources=facts["sources"])
+    lasting = [{k: v for k, v in s.items() if k not in _PASSING} for s in facts["sources"]]
+    inputs = fingerprint(lake, tables, gathered=gathered.version, models=facts["models"], sources=lasting)
     current = publications.current()
+    log = installation.ledger.publications
+    recorded = {entry.version for entry in log.list()}
     if current and current.facts.get("inputs") == inputs:
+        if current.version not in recorded:  # a run was killed after it had published
+            log.record(current.version, current.built_at, "published", {"counts": current.facts.get("counts")})
         return Published(current, changed=False)
     gold = _gold(lake, gathered)
-    log = installation.ledger.publications
     try:
         gates = check(gold, facts, previous=current.facts.get("measures") if current else None)
     except QualityGate as error:
@@ -71,7 +77,6 @@ def publish_snapshot(installation: Installation, gathered: Gathered) -> Publishe
         facts["counts"] = build(path, gold, facts, hashed=installation.keyed_hash)
         made = publications.publish({FILE: path}, installation.clock.now(), facts)
     log.record(made.version, made.built_at, "published", {"counts": facts["counts"]})
-    recorded = {entry.version for entry in log.list()}
     for version in publications.prune(_KEPT):
         if version in recorded:  # a ledger that was lost knows nothing of older ones
             log.mark(version, "pruned")

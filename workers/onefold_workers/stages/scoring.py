@@ -41,7 +41,7 @@ class Scored:
 
 
 def score_customers(installation: Installation, gathered: Gathered, run_id: str) -> Scored:
-    """Score everyone with the champions; nothing is done where customers, models and code stand as they did."""
+    """Score everyone with the champions; nothing is done where customers, models, code and day are the same."""
     lake, now = installation.lake, installation.clock.now()
     known = declared(installation)
     champions = champions_of(installation, known)
@@ -52,7 +52,7 @@ def score_customers(installation: Installation, gathered: Gathered, run_id: str)
         gathered=gathered.version,
         champions=facts,
         code=known.digests,
-        now=now,
+        day=now.date(),
     )
     if all(lake.inputs(t.name) == inputs for t in TABLES):
         return Scored({t.name: lake.rows(t.name) for t in TABLES}, changed=False)

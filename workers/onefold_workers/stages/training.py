@@ -19,7 +19,7 @@ import polars as pl
 from onefold_storage.installation import Installation
 from onefold_storage.schema import CUSTOMERS
 from onefold_storage.settings import StorageSettings
-from onefold_storage.status import MODELS
+from onefold_storage.status import MODELS, TRAINING
 from onefold_workers import features, models
 from onefold_workers.cluster import spread
 from onefold_workers.feature_view import FeatureView
@@ -33,7 +33,6 @@ from onefold_workers.stages.histories import HistoryOf, history_of
 from onefold_workers.training import fingerprint as rows_fingerprint
 from onefold_workers.training import merged, no_worse, train, training_frames
 
-INPUTS = "models/inputs.json"
 AREA = "work/training"
 """Where training rows wait for their model: golden IDs and numbers, removed at the end; see `places.py`."""
 
@@ -90,12 +89,12 @@ def train_models(
     retrain: bool = False,
     on_done: Callable[[int, int], None] | None = None,
 ) -> TrainingReport:
-    """Train what changed, register it, and write the champions' figures. Nothing changed, nothing is read."""
+    """Train what changed, register it, and write the champions' figures. Nothing changed today, nothing is read."""
     lake = installation.lake
     known = declared(installation)
     now = installation.clock.now()
-    inputs = fingerprint(lake, [CUSTOMERS.name], gathered=gathered.version, code=known.digests, now=now)
-    standing = orjson.loads(lake.objects.get(INPUTS) or b"{}")
+    inputs = fingerprint(lake, [CUSTOMERS.name], gathered=gathered.version, code=known.digests, day=now.date())
+    standing = orjson.loads(lake.objects.get(TRAINING) or b"{}")
     if not retrain and standing.get("inputs") == inputs:
         figures = orjson.loads(lake.objects.get(MODELS) or b"[]")
         return TrainingReport(figures, left_out=standing.get("left_out", []))
@@ -108,7 +107,7 @@ def train_models(
     figures = [d.figures for d in done if d.figures is not None]
     left_out += [d.why for d in done if d.why]
     lake.objects.put(MODELS, orjson.dumps(figures, default=str))
-    lake.objects.put(INPUTS, orjson.dumps({"inputs": inputs, "left_out": left_out}))
+    lake.objects.put(TRAINING, orjson.dumps({"inputs": inputs, "left_out": left_out}))
     return TrainingReport(figures, [d.name for d in done if d.new], left_out)
 
 
