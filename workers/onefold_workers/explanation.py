@@ -34,15 +34,19 @@ def theme_effects(features: Sequence[Feature], contributions: Floats) -> Floats:
     return contributions @ member.reshape(len(features), len(named))
 
 
-def reasons(features: Sequence[Feature], values: pl.DataFrame, contributions: Floats) -> pl.Series:
+def reasons(
+    features: Sequence[Feature], values: pl.DataFrame, contributions: Floats, *, in_favour: bool = False
+) -> pl.Series:
     """The `MOST` strongest reasons of each row, strongest first, as the lists of structs of `schema.REASONS`.
 
     `values`: a column per feature (and any other that a text names); `contributions`: (rows, features). A theme
-    that did nothing is no reason, so a list may be shorter.
+    that did nothing is no reason, so a list may be shorter; nor, where reasons are to be `in_favour`, is one that
+    lowered the score.
     """
     effects = theme_effects(features, contributions)
     kept = min(MOST, effects.shape[1])
-    strongest = np.argsort(-np.abs(effects), axis=1, kind="stable")[:, :kept]
+    force = effects if in_favour else np.abs(effects)
+    strongest = np.argsort(-force, axis=1, kind="stable")[:, :kept]
     named = themes(features)
     position = np.array([named.index(f.theme) for f in features], dtype=np.intp)
     chosen = np.empty(strongest.shape, dtype=np.intp)
@@ -58,7 +62,7 @@ def reasons(features: Sequence[Feature], values: pl.DataFrame, contributions: Fl
             "effect": np.round(np.take_along_axis(effects, strongest, axis=1).ravel(), DECIMALS),
         }
     ).with_row_index("at")
-    told = told.filter(pl.col("effect") != 0)
+    told = told.filter(pl.col("effect") > 0 if in_favour else pl.col("effect") != 0)
     parts = [
         _told(features[int(f)], values, part)
         for (f,), part in told.partition_by("feature", as_dict=True, maintain_order=True).items()

@@ -80,13 +80,13 @@ PAIRS = (
     Feature(
         "nearness",
         "how often it goes with what the customer takes, 0 to 1",
-        "often goes with what they buy (nearness {nearness:%})",
+        "goes with what they buy",
         "nearness",
     ),
     Feature(
         "lift",
         "nearness over the nearness of the average category",
-        "often goes with what they buy ({lift} times the average)",
+        "goes with what they buy {lift} times as often as other categories",
         "nearness",
         "goes with nothing yet",
     ),

@@ -78,7 +78,8 @@ def _first(trained: Trained, known: Context, ids: pl.Series, pairs: dict[str, np
     points = trained.additive.predict(offering.stacked(pairs)).reshape(shape)
     first = np.argsort(-points, axis=1, kind="stable")[:, : offering.FIRST]
     values = pl.DataFrame({n: np.take_along_axis(pairs[n], first, axis=1).ravel() for n in offering.NAMES})
-    told = reasons(PAIRS, values, trained.additive.contributions(matrix(values, offering.NAMES)))
+    contributions = trained.additive.contributions(matrix(values, offering.NAMES))
+    told = reasons(PAIRS, values, contributions, in_favour=True)
     count = first.shape[1]
     return pl.DataFrame(
         {

@@ -18,7 +18,7 @@ from onefold_storage.errors import BadContract
 from onefold_workers import boosting, evaluation, offering
 from onefold_workers.additive import Additive, Floats
 from onefold_workers.feature_view import GOLDEN_ID, FeatureView
-from onefold_workers.features import DECIMALS, features_at, rows_at
+from onefold_workers.features import DECIMALS, features_at, rounded, rows_at
 from onefold_workers.model import Model, NotTrainable
 from onefold_workers.plan import Plan
 from onefold_workers.point_in_time import History
@@ -27,6 +27,8 @@ from onefold_workers.trained import Trained, matrix
 LABEL, BASELINE, SCALE = "label", "baseline", "scale"
 FEWEST = 20
 """Customers of the hold-out, and of each class among them, below which figures say nothing."""
+FEW_ROUNDS = 50
+"""Rounds to boost where there is nothing to choose their number by."""
 
 
 def views_of(model: Model, views: Mapping[str, FeatureView]) -> tuple[FeatureView, ...]:
@@ -100,7 +102,7 @@ def training_rows(
     labels = model.labels(future).select(GOLDEN_ID, pl.col(LABEL).cast(pl.Float64)).collect()
     # Rounded as features are: sums taken in another order come out equal.
     return people.join(labels, on=GOLDEN_ID, how="left", maintain_order="left").with_columns(
-        pl.col(LABEL).fill_null(model.otherwise).round(DECIMALS), pl.col(BASELINE, SCALE).round(DECIMALS)
+        rounded(pl.col(LABEL).fill_null(model.otherwise)), rounded(pl.col(BASELINE)), rounded(pl.col(SCALE))
     )
 
 
@@ -199,10 +201,8 @@ def _fitted(model: Model, names: tuple[str, ...], frame: pl.DataFrame, cutoffs: 
     classify = model.kind == "classifier"
     early, check = (_learnable(model, names, frame.filter(w)) for w in (~late, late))
     everything = _learnable(model, names, frame)
-    if classify and len(np.unique(early.labels)) < 2:
-        rounds = 50
-    else:
-        rounds = boosting.best_rounds(early, check, classify=classify)
+    one_class = classify and len(np.unique(early.labels)) < 2
+    rounds = FEW_ROUNDS if one_class else boosting.best_rounds(early, check, classify=classify)
     return boosting.fit(names, everything, classify=classify, rounds=rounds)
 
 

@@ -48,14 +48,14 @@ def _record(source: str, frame: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def make_shop(customers: int = 150, days: int = 365, seed: int = 3, categories: int = 30) -> Shop:
+def make_shop(customers: int = 200, days: int = 365, seed: int = 3, categories: int = 30) -> Shop:
     """Customers with paces of their own, some of whom leave; they love a few categories; campaigns reach half."""
     rng = np.random.default_rng(seed)
     start = NOW - timedelta(days=days)
     rows: list[dict[str, object]] = []
     for c in range(customers):
-        pace = float(rng.gamma(2.0, 5.0)) + 2
-        leaves = float(rng.uniform(60, 1.6 * days)) if rng.random() < 0.5 else days * 2.0
+        pace = float(np.exp(rng.normal(2.5, 1.2))) + 1
+        leaves = float(rng.uniform(days / 6, 1.6 * days)) if rng.random() < 0.25 else days * 2.0
         love = rng.permutation(categories)[:6]
         at, basket = float(rng.uniform(0, 20)), 0
         while at < min(days, leaves):

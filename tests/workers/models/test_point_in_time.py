@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from onefold_workers.feature_view import FeatureView
-from onefold_workers.features import features_at, rows_at
+from onefold_workers.features import features_at, rounded, rows_at
 from onefold_workers.point_in_time import History
 
 CUTOFF = datetime(2023, 9, 1, 6, tzinfo=UTC)
@@ -53,7 +54,9 @@ def _future(draw: st.DrawFn) -> list[dict[str, Any]]:
 @settings(max_examples=20)
 @given(rows=_future())
 def test_what_happens_after_the_cutoff_changes_no_feature(rows: list[dict[str, Any]], shop, known, views) -> None:
-    later = pl.DataFrame(rows, schema_overrides={"quantity": pl.Float64, "amount": pl.String}, infer_schema_length=None)
+    later = pl.DataFrame(
+        rows, schema_overrides={"quantity": pl.Float64, "amount": pl.String}, infer_schema_length=None
+    )
     later = later.with_columns(
         pl.col("amount").cast(pl.Decimal(18, 4)),
         pl.col("effective_at").cast(shop.interactions.schema["effective_at"]),
@@ -61,9 +64,13 @@ def test_what_happens_after_the_cutoff_changes_no_feature(rows: list[dict[str, A
         pl.lit(None, pl.String).alias("package_id"),
         pl.lit(None, pl.Int64).alias("row_id"),
     )
-    people = pl.DataFrame({"golden_id": ["g9999"], "first_seen": [CUTOFF]}).cast({"first_seen": pl.Datetime("us", "UTC")})
+    people = pl.DataFrame({"golden_id": ["g9999"], "first_seen": [CUTOFF]}).cast(
+        {"first_seen": pl.Datetime("us", "UTC")}
+    )
     case = later.select("golden_id", "effective_at", "deleted", record_key=pl.lit("t:1"), state=pl.lit("won"))
-    renamed = shop.items.with_columns(effective_at=pl.lit(CUTOFF).cast(pl.Datetime("us", "UTC")), category=pl.lit("x"))
+    renamed = shop.items.with_columns(
+        effective_at=pl.lit(CUTOFF).cast(pl.Datetime("us", "UTC")), category=pl.lit("x")
+    )
     items = pl.concat([shop.items.with_columns(pl.col("effective_at") - timedelta(days=300)), renamed])
     after = shop.history(
         interactions=pl.concat([shop.interactions, later.select(shop.interactions.columns)]),
@@ -89,7 +96,9 @@ def test_the_test_above_can_fail(shop) -> None:
 
 
 def _history(rows: list[dict[str, Any]], **more: Any) -> History:
-    frame = pl.DataFrame(rows, infer_schema_length=None).with_columns(pl.col("effective_at").dt.cast_time_unit("us"))
+    frame = pl.DataFrame(rows, infer_schema_length=None).with_columns(
+        pl.col("effective_at").dt.cast_time_unit("us")
+    )
     return History.of(frame, **more)
 
 
@@ -155,6 +164,16 @@ def test_money_adds_up_in_any_order_and_partition(shop, views) -> None:
         for mine in (pl.col("golden_id") < "g0070", pl.col("golden_id") >= "g0070")
     ]
     assert pl.concat(parts).sort("golden_id").equals(whole)
+
+
+def test_averages_that_end_in_a_half_round_one_way() -> None:
+    """18.1265625 is what 16 prices average to; its last bit depends on the order they are added in."""
+    exact = 18.1265625
+    near = pl.DataFrame({"x": [exact, np.nextafter(exact, 0), np.nextafter(exact, 99), -0.0, 7.0, float("inf")]})
+    values = near.select(rounded(pl.col("x"))).to_series().to_list()
+    assert len(set(values[:3])) == 1
+    assert values[0] == pytest.approx(exact, abs=1e-6)
+    assert values[3:] == [0.0, 7.0, None]
 
 
 def test_what_no_source_sends_counts_as_empty(views) -> None:

@@ -16,6 +16,7 @@ from onefold_workers.point_in_time import History, Tables
 
 __all__ = ["Feature", "FeatureView", "History", "Tables", "discover", "features_at", "population"]
 DECIMALS = 6
+_BOUNDARY = 0.7320508
 
 
 def discover(folder: Path | None = None) -> dict[str, FeatureView]:
@@ -62,5 +63,14 @@ def population(tables: Tables) -> pl.LazyFrame:
 
 def _computed(view: FeatureView, tables: Tables, cutoff: datetime) -> pl.LazyFrame:
     numbers = (pl.col(n).cast(pl.Float64) for n in view.names)
-    rounded = (pl.when(n.is_finite()).then(n.round(DECIMALS)) for n in numbers)
-    return view.compute(tables, cutoff).select(*view.keys, *rounded)
+    return view.compute(tables, cutoff).select(*view.keys, *(rounded(n) for n in numbers))
+
+
+def rounded(number: pl.Expr) -> pl.Expr:
+    """Six decimals; null where it is not finite.
+
+    Sums of floats differ in their last bits with the order they are taken in. Rounding half up would let them differ
+    still where an average of cents ends in a half, so the boundary lies where no average ends.
+    """
+    scale = 10**DECIMALS
+    return pl.when(number.is_finite()).then((number * scale + _BOUNDARY).floor() / scale)
