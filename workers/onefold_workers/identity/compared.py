@@ -20,7 +20,7 @@ _CHUNK = 400_000
 
 @dataclass(frozen=True)
 class Compared:
-    """Pairs `left[i] < right[i]` in the order of both; `patterns[place[i]]` has the levels of pair i.
+    """Pairs `left[i] < right[i]`, candidates in the order of both; `patterns[place[i]]` has the levels of pair i.
 
     `rules`: a bit for each blocking rule that brought the pair; none for pairs compared because they lie inside
     one component.
@@ -38,23 +38,23 @@ class Compared:
         return len(self.left)
 
     def with_pairs(self, people: People, left: Rows, right: Rows, run_tasks: RunTasks) -> Compared:
-        """These pairs and further ones; those that are new are compared, under no rule."""
+        """These candidate pairs, and behind them further ones; those that are new are compared, under no rule."""
         known = self.left << 32 | self.right
         keys = distinct(left << 32 | right)
-        at = np.searchsorted(known, keys)
-        new = (
-            keys[(at == len(known)) | (known[np.minimum(at, max(len(known) - 1, 0))] != keys)]
-            if len(known)
-            else keys
-        )
+        at = np.minimum(np.searchsorted(known, keys), max(len(known) - 1, 0))
+        new = keys[known[at] != keys] if len(known) else keys
         if not len(new):
             return self
         a, b = new >> 32, new & 0xFFFFFFFF
-        packed = np.concatenate([self.patterns[self.place], _in_chunks(people, a, b, run_tasks)])
-        order = np.argsort(np.concatenate([known, new]), kind="stable")
-        rules = np.concatenate([self.rules, np.zeros(len(new), dtype=np.uint64)])[order]
-        return counted(
-            np.concatenate([self.left, a])[order], np.concatenate([self.right, b])[order], packed[order], rules
+        more = counted(a, b, _in_chunks(people, a, b, run_tasks))
+        patterns, places = np.unique(np.concatenate([self.patterns, more.patterns]), return_inverse=True)
+        here, there = places[: len(self.patterns)], places[len(self.patterns) :]
+        return Compared(
+            np.concatenate([self.left, a]),
+            np.concatenate([self.right, b]),
+            np.concatenate([self.rules, more.rules]),
+            patterns,
+            np.concatenate([here[self.place], there[more.place]]),
         )
 
 
