@@ -7,7 +7,7 @@ new digest, and its partition is mapped anew from bronze.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow.compute as pc
 
@@ -33,37 +33,58 @@ class MapTask:
     after: dict[str, int]
 
 
+@dataclass(frozen=True)
+class _Backlog:
+    """How far each silver table of one source lags behind its packages: `behind` is the last seq mapped, or -1."""
+
+    contract: Contract
+    newest: int
+    behind: dict[str, int]
+
+    @property
+    def app(self) -> str:
+        return f"map:{self.contract.id}:{self.contract.digest[:12]}"
+
+
 def map_sources(installation: Installation, contracts: list[Contract]) -> dict[str, int]:
-    """Map what is new and return the rows added to each silver table."""
-    added: dict[str, int] = {}
-    for contract in contracts:
-        for table, rows in _map_source(installation, contract).items():
-            added[table] = added.get(table, 0) + rows
-    return added
-
-
-def _map_source(installation: Installation, contract: Contract) -> dict[str, int]:
+    """Map what is new, all sources' slices side by side, and return the rows added to each silver table."""
     lake = installation.lake
-    newest = committed_seq(lake, contract.id)
-    app = f"map:{contract.id}:{contract.digest[:12]}"
-    tables = sorted({f"silver/{m.table}" for m in contract.maps})
-    done = {t: lake.transaction(t, app) for t in tables}
-    behind = {t: seq for t, seq in done.items() if seq < newest}
+    backlogs = [b for c in contracts if (b := _backlog(lake, c)).behind]
+    tasks = [t for b in backlogs for t in _tasks(installation, b)]
+    results = spread(map_slice, tasks)
     added: dict[str, int] = {}
-    if behind and newest:
-        beyond = ("_package_id", _after(contract, min(behind.values())))
-        fresh = slices(lake, contract.bronze, beyond=beyond)
-        tasks = [MapTask(installation.settings, contract, s, behind) for s in fresh]
-        results = spread(map_slice, tasks)
-        for table, seq in behind.items():
-            parts = [p for r in results for p in r.get(table, [])]
-            replace = {"source": contract.id} if seq < 0 else False
-            with lake.lock(table):
-                if lake.transaction(table, app) == seq:
-                    lake.commit(table, parts, replace=replace, transaction=(app, newest))
-            added[table] = sum(p.rows for p in parts)
-    _clear_unmapped(lake, contract, set(tables))
+    for backlog in backlogs:
+        mapped = [r for t, r in zip(tasks, results, strict=True) if t.contract.id == backlog.contract.id]
+        for table, seq in backlog.behind.items():
+            parts = [p for r in mapped for p in r.get(table, [])]
+            _commit(lake, backlog, table, seq, parts)
+            added[table] = added.get(table, 0) + sum(p.rows for p in parts)
+        _clear_unmapped(lake, backlog.contract)
     return added
+
+
+def _tables(contract: Contract) -> list[str]:
+    return sorted({f"silver/{m.table}" for m in contract.maps})
+
+
+def _backlog(lake: Lake, contract: Contract) -> _Backlog:
+    backlog = _Backlog(contract, committed_seq(lake, contract.id), {})
+    done = {t: lake.transaction(t, backlog.app) for t in _tables(contract)}
+    return replace(backlog, behind={t: seq for t, seq in done.items() if max(seq, 0) < backlog.newest})
+
+
+def _tasks(installation: Installation, backlog: _Backlog) -> list[MapTask]:
+    beyond = ("_package_id", _after(backlog.contract, min(backlog.behind.values())))
+    fresh = slices(installation.lake, backlog.contract.bronze, beyond=beyond)
+    return [MapTask(installation.settings, backlog.contract, s, backlog.behind) for s in fresh]
+
+
+def _commit(lake: Lake, backlog: _Backlog, table: str, seq: int, parts: list[Part]) -> None:
+    """Append what is new; a mapping that starts from the beginning replaces what the source had there."""
+    whole = {"source": backlog.contract.id} if seq < 0 else False
+    with lake.lock(table):
+        if lake.transaction(table, backlog.app) == seq:
+            lake.commit(table, parts, replace=whole, transaction=(backlog.app, backlog.newest))
 
 
 def map_slice(task: MapTask) -> dict[str, list[Part]]:
@@ -86,8 +107,9 @@ def _after(contract: Contract, seq: int) -> str:
     return f"{contract.id}-{max(seq, 0):08d}~"
 
 
-def _clear_unmapped(lake: Lake, contract: Contract, mapped: set[str]) -> None:
+def _clear_unmapped(lake: Lake, contract: Contract) -> None:
     """Rows that an earlier contract of the source put into a table that it no longer names go."""
+    mapped = _tables(contract)
     for table in SILVER:
         if table.name in mapped or not lake.exists(table.name):
             continue
