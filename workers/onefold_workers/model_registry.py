@@ -8,7 +8,6 @@ and sends nothing home. With a SQLite store, writers take turns by a file lock b
 from __future__ import annotations
 
 import logging
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -22,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 from filelock import FileLock
 
 from onefold_storage.errors import NotFound
+from onefold_workers.settings import keep_to_itself
 from onefold_workers.trained import Trained
 
 CHAMPION, CHALLENGER = "champion", "challenger"
@@ -151,8 +151,7 @@ def _database(url: str) -> Path | None:
 
 def _mlflow() -> Any:
     """MLflow, which counts its users unless told not to before it is imported."""
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    os.environ["DO_NOT_TRACK"] = "true"
+    keep_to_itself()
     import mlflow
 
     logging.getLogger("mlflow").setLevel(logging.ERROR)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -16,3 +18,8 @@ class WorkerSettings(BaseSettings):
     dask_memory: str = Field(default="auto", description="memory limit of each local worker")
     dask_dashboard_port: int = Field(default=0, ge=0, description="port of the local dashboard; 0 is a free one")
     mlflow_url: str | None = Field(default=None, description="MLflow's tracking store; else a database in home")
+
+
+def keep_to_itself() -> None:
+    """Turn off MLflow's count of its users, for this process and those it starts; call it before the import."""
+    os.environ.update({"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"})
