@@ -109,7 +109,7 @@ def _then(
     from onefold_workers.data_uses import DataUses
     from onefold_workers.permissions import permissions
     from onefold_workers.profiles import golden_records
-    from onefold_workers.stages.profiling import survivorship_of
+    from onefold_workers.stages.profiling import purposes_of, survivorship_of
 
     workspace = installation.workspace
     seen = interactions.select(
@@ -118,5 +118,6 @@ def _then(
     seen = seen.with_columns(golden_id=pl.lit(records["golden_id"].first(), pl.String))
     consents = installation.lake.scan(CONSENTS.name).filter(pl.col("effective_at") <= at).collect()
     uses = DataUses.of(workspace.yaml("data_uses"), str(workspace.folder / "data_uses.yaml"))
-    profiles = golden_records(records, survivorship_of(workspace, workspace.contracts()), seen)
-    return profiles.to_dicts(), permissions(consents, records, uses)
+    contracts = workspace.contracts()
+    profiles = golden_records(records, survivorship_of(workspace, contracts), seen)
+    return profiles.to_dicts(), permissions(consents, records, uses, purposes_of(contracts))

@@ -286,3 +286,27 @@ def test_what_is_not_allowed_says_why(people: list[dict[str, Any]], said: list[d
     assert (found["allowed"] != found["reason"].is_in(why_not)).all()
     why = pl.when(pl.col("lawful_basis") == "consent").then(pl.lit("granted")).otherwise("lawful_basis")
     assert found.filter(pl.col("allowed") & (pl.col("reason") != why)).height == 0
+
+
+def test_a_contact_point_serves_only_the_uses_that_its_source_names() -> None:
+    """No purpose stated for the source, nobody contacted on its strength; consent names its purpose itself."""
+    shop = {"key": "shop:1", "golden_id": "ann", "email": "ann@example.com"}
+    post, mail, analysis = ("marketing", "post"), ("marketing", "email"), ("analytics", "any")
+
+    def by(
+        purposes: dict[str, tuple[str, ...]], *wishes: dict[str, Any]
+    ) -> dict[tuple[str, str], tuple[bool, str]]:
+        found = permissions(consents(*wishes), records(ANN, shop), USES, purposes)
+        return {(r["data_use"], r["channel"]): (r["allowed"], r["reason"]) for r in found.to_dicts()}
+
+    drafted = by({"crm": ("analytics",), "shop": ("analytics",)})
+    assert drafted[post] == (False, "no_purpose")
+    assert drafted["service", "email"] == (False, "no_purpose")
+    assert drafted[analysis] == (True, "legitimate_interest")
+    assert by({})[analysis] == (False, "no_purpose")
+    elsewhere = by({"crm": ("analytics",), "shop": ("marketing", "service")})
+    assert elsewhere[post] == (False, "no_purpose"), "the shop may write, but the address is the CRM's"
+    assert elsewhere["service", "email"] == (True, "contract")
+    assert by({"crm": ("marketing",)})[post] == (True, "legitimate_interest")
+    assert by({"crm": ("analytics",)}, wish("GRANTED"))[mail] == (True, "granted")
+    assert by({"crm": ("marketing",)}, wish("DENIED", channel="post"))[post] == (False, "objection")

@@ -6,6 +6,7 @@ external IDs, so that wishes follow them through merge and split. The strictest 
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import cast
 
 import polars as pl
@@ -19,15 +20,22 @@ GRANTED = "GRANTED"
 _EMPTY = cast("pl.DataFrame", pl.from_arrow(PERMISSIONS.arrow.empty_table()))
 _CELL = ["data_use", "channel"]
 _SUBJECT = ["subject_kind", "subject"]
-_NEEDS = {"email": "_email", "phone": "_phone", "sms": "_phone", "post": "_post"}
+_NEEDS = {"email": "email", "phone": "phone", "sms": "phone", "post": "post"}
 _EPOCH = pl.lit(0).cast(pl.Datetime("us", "UTC"))
 
 
-def permissions(consents: pl.DataFrame, records: pl.DataFrame, uses: DataUses) -> pl.DataFrame:
+def permissions(
+    consents: pl.DataFrame,
+    records: pl.DataFrame,
+    uses: DataUses,
+    purposes: Mapping[str, Collection[str]] | None = None,
+) -> pl.DataFrame:
     """One row per customer, data use and channel that `uses` names, in the columns of `PERMISSIONS`.
 
     `consents`: silver's consents, every version (record_key and deleted may be absent: wishes that stand by
-    themselves). `records`: the latest contact records with `golden_id`.
+    themselves). `records`: the latest contact records with `golden_id`. `purposes`: the data uses that each source's
+    contract names; where they are given, a use without consent takes contact points from those sources alone whose
+    contract names it (a wish that grants names its purpose itself, wherever the contact point came from).
 
     Allowed is what has a lawful basis and a contact point: `consent` needs a wish that grants it and none that
     forbids it; any other basis holds until somebody objects. Of one subject's wishes for a data use and channel
@@ -36,7 +44,7 @@ def permissions(consents: pl.DataFrame, records: pl.DataFrame, uses: DataUses) -
     name. A wish against data use `any` forbids every use; one in favour of it names no purpose and grants none.
     A state other than GRANTED forbids. Where a source deletes a wish, what it granted is gone and what it forbade
     stays until a later wish grants it. Reasons: granted, or the lawful basis, where allowed; else denied, revoked,
-    objection, no_consent or no_contact_point.
+    objection, no_consent, no_contact_point, or no_purpose: they are known, but to no source for this use.
     """
     if "deleted" in records.columns:
         records = records.filter(~pl.col("deleted").fill_null(False))
@@ -47,7 +55,7 @@ def permissions(consents: pl.DataFrame, records: pl.DataFrame, uses: DataUses) -
     points = _points(records)
     spoken = consents.join(points.select(_SUBJECT).unique(), on=_SUBJECT, how="semi")
     verdicts = _by_customer(_by_subject(_standing(spoken), cells), points)
-    every = _reachable(records).join(cells, how="cross").join(verdicts, on=["golden_id", *_CELL], how="left")
+    every = _reachable(records, cells, purposes).join(verdicts, on=["golden_id", *_CELL], how="left")
     return _decided(every).select(pl.col(c).cast(t) for c, t in _EMPTY.schema.items()).sort("golden_id", *_CELL)
 
 
@@ -138,14 +146,34 @@ def _by_customer(verdicts: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _reachable(records: pl.DataFrame) -> pl.DataFrame:
-    """Per customer, which contact points they have."""
+def _reachable(
+    records: pl.DataFrame, cells: pl.DataFrame, purposes: Mapping[str, Collection[str]] | None
+) -> pl.DataFrame:
+    """Per customer and cell: has the customer its contact point (`_has`), and from a source for this use (`_meant`)."""
     schemes = pl.col("external_ids").list.eval(pl.element().struct.field("scheme"))
-    by_post = pl.col("street").is_not_null() & pl.col("city").is_not_null()
-    return records.group_by("golden_id").agg(
-        (pl.col("email").is_not_null() | schemes.list.contains("email").fill_null(False)).any().alias("_email"),
-        (pl.col("phone").is_not_null() | schemes.list.contains("phone").fill_null(False)).any().alias("_phone"),
-        by_post.any().alias("_post"),
+    has = {
+        "email": pl.col("email").is_not_null() | schemes.list.contains("email").fill_null(False),
+        "phone": pl.col("phone").is_not_null() | schemes.list.contains("phone").fill_null(False),
+        "post": pl.col("street").is_not_null() & pl.col("city").is_not_null(),
+        "": pl.lit(True),
+    }
+    source = [pl.col("source")] if purposes is not None else []
+    by_source = records.group_by("golden_id", *source).agg(e.any().alias(f"_{point}") for point, e in has.items())
+    every = by_source.join(cells, how="cross")
+    reached = pl.col("_")
+    for channel, point in _NEEDS.items():
+        reached = pl.when(pl.col("channel") == channel).then(f"_{point}").otherwise(reached)
+    meant = pl.lit(True)
+    if purposes is not None:
+        named = pl.DataFrame(
+            [(s, u) for s, stated in purposes.items() for u in stated],
+            schema={"source": pl.String, "data_use": pl.String},
+            orient="row",
+        ).with_columns(_named=pl.lit(True))
+        every = every.join(named.unique(), on=["source", "data_use"], how="left")
+        meant = pl.col("_named").fill_null(False) | (pl.col("lawful_basis") == CONSENT)
+    return every.group_by("golden_id", *_CELL, "lawful_basis").agg(
+        reached.any().alias("_has"), (reached & meant).any().alias("_meant")
     )
 
 
@@ -153,9 +181,6 @@ def _decided(every: pl.DataFrame) -> pl.DataFrame:
     """allowed and reason, the wish before the want of a contact point."""
     consent = pl.col("lawful_basis") == CONSENT
     forbids, grants = pl.col("forbids").fill_null(False), pl.col("grants").fill_null(False)
-    reached = pl.lit(True)
-    for channel, point in _NEEDS.items():
-        reached = pl.when(pl.col("channel") == channel).then(point).otherwise(reached)
     reason = (
         pl.when(forbids & consent)
         .then(pl.when(pl.col("denied").fill_null(True)).then(pl.lit("denied")).otherwise(pl.lit("revoked")))
@@ -163,10 +188,12 @@ def _decided(every: pl.DataFrame) -> pl.DataFrame:
         .then(pl.lit("objection"))
         .when(consent & ~grants)
         .then(pl.lit("no_consent"))
-        .when(~reached)
+        .when(~pl.col("_has"))
         .then(pl.lit("no_contact_point"))
+        .when(~pl.col("_meant"))
+        .then(pl.lit("no_purpose"))
         .when(consent)
         .then(pl.lit("granted"))
         .otherwise("lawful_basis")
     )
-    return every.with_columns(reason=reason, allowed=~forbids & (~consent | grants) & reached)
+    return every.with_columns(reason=reason, allowed=~forbids & (~consent | grants) & pl.col("_meant"))

@@ -32,6 +32,7 @@ class ProfileTask:
     gathered: Gathered
     survivorship: Survivorship
     uses: DataUses
+    purposes: dict[str, tuple[str, ...]]
 
 
 def build_profiles(installation: Installation, contracts: list[Contract], gathered: Gathered) -> bool:
@@ -42,13 +43,14 @@ def build_profiles(installation: Installation, contracts: list[Contract], gather
     facts: dict[str, Any] = {
         "survivorship": survivorship.model_dump(mode="json"),
         "uses": uses.model_dump(mode="json"),
+        "purposes": purposes_of(contracts),
     }
     tables = [LINKS.name, CONTACT_RECORDS.name, CONSENTS.name]
     facts["wishes"] = installation.ledger.wishes.revision()
     inputs = fingerprint(lake, tables, gathered=gathered.version, **facts)
     if lake.inputs(CUSTOMERS.name) == inputs and lake.inputs(PERMISSIONS.name) == inputs:
         return False
-    task = ProfileTask(installation.settings, gathered, survivorship, uses)
+    task = ProfileTask(installation.settings, gathered, survivorship, uses, purposes_of(contracts))
     results = spread(partial(_profile, task), range(gathered.partitions))
     for name, place in ((PERMISSIONS.name, 1), (CUSTOMERS.name, 0)):
         with lake.lock(name):
@@ -66,6 +68,11 @@ def survivorship_of(workspace: Workspace, contracts: list[Contract]) -> Survivor
     )
 
 
+def purposes_of(contracts: list[Contract]) -> dict[str, tuple[str, ...]]:
+    """The data uses that each source's contract names."""
+    return {c.id: c.rules.data_use for c in contracts}
+
+
 def _profile(task: ProfileTask, partition: int) -> tuple[list[Part], list[Part]]:
     installation = Installation(task.settings)
     lake: Lake = installation.lake
@@ -79,7 +86,7 @@ def _profile(task: ProfileTask, partition: int) -> tuple[list[Part], list[Part]]
     customers = golden_records(records, task.survivorship, seen)
     live = consents_of(installation.ledger.wishes, records, installation.keyed_hash)
     landed = lake.scan(CONSENTS.name).collect()
-    allowed = permissions(pl.concat([landed, live], how="diagonal"), records, task.uses)
+    allowed = permissions(pl.concat([landed, live], how="diagonal"), records, task.uses, task.purposes)
     installation.ledger.close()
     return (
         lake.parts(CUSTOMERS.name, lake.frame_to_arrow(CUSTOMERS.name, customers)),
