@@ -29,9 +29,11 @@ def train_stage(retrain: bool = False) -> Outcome:
         page = table(list(_SHOWN), [[m.get(k) for k in _SHOWN] for m in report.figures])
         page += "".join(f"\n- left out: {why}" for why in report.left_out)
         better = sum(bool(m["beats_baseline"]) for m in report.figures)
-        line = f"{len(report.figures)} models, {better} better than their baseline"
+        line = (
+            f"{len(report.figures)} models, {better} better than their baseline" if report.figures else "no model"
+        )
         line += f", {len(report.left_out)} left out" if report.left_out else ""
-        line += "" if report.trained else " (unchanged)"
+        line += "" if report.trained or not report.figures else " (unchanged)"
         facts = {"trained": report.trained, "models": report.figures, "left_out": report.left_out}
         return Outcome(facts, line, page)
 

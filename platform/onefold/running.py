@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
@@ -13,12 +13,19 @@ from onefold_storage.workspace import Workspace
 
 
 @contextmanager
-def flow_server() -> Iterator[str]:
-    """The API address of a Prefect server; one that this call had to start is ended with it."""
+def flow_server(sources: Iterable[str] | None = None) -> Iterator[str]:
+    """The API address of a Prefect server; one that this call had to start is ended with it.
+
+    Raises:
+        NotFound: there is no workspace, or none of `sources` in it. BadContract: a declaration is not valid.
+    """
     from onefold_flows import server
 
     settings = StorageSettings()
-    Workspace.open(settings.workspace_folder).contracts()  # clear errors before a server is started
+    workspace = Workspace.open(settings.workspace_folder)  # clear errors before a server is started
+    workspace.contracts()
+    for source in sources or ():
+        workspace.contract(source)
     prefect = server.start(settings.root)
     try:
         with waiting("the Prefect server starts"):
