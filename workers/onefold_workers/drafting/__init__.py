@@ -13,6 +13,7 @@ from onefold_storage import contracts
 from onefold_storage.errors import BadInput
 from onefold_workers.cleaning import PERSON_KINDS
 from onefold_workers.drafting.contract_text import column_lines, contract
+from onefold_workers.drafting.headers import is_truth
 from onefold_workers.drafting.kinds import Guess, guesses
 from onefold_workers.drafting.maps import maps
 from onefold_workers.drafting.profile import Profile, profile
@@ -23,6 +24,7 @@ from onefold_workers.drafting.vocabulary import tokens, vocabulary
 __all__ = ["draft", "understand"]
 
 _FREE_TEXT = 60
+_MANY = 100
 _CUSTOMERS = {
     "customer",
     "customers",
@@ -63,7 +65,7 @@ def draft(
         required = role.transactions and column == role.time and p.complete
         attribute = (
             bool(found) and not role.transactions and not guess and not key and column not in used
-            and bool(p.filled) and p.length <= _FREE_TEXT
+            and bool(p.filled) and p.length <= _FREE_TEXT and not _says_nothing_of_a_person(p)
         )  # fmt: skip
         columns.append(column_lines(column, kind, guess, key=key, required=required, attribute=attribute))
     left_out = [c for c in sample.column_names if c not in profiles]
@@ -110,6 +112,14 @@ def _shared(p: Profile, found: dict[str, Guess]) -> bool:
     if found[p.name].kind != "external_id" or not {g.kind for g in found.values()} & _NAMES:
         return False
     return p.distinct_share < 0.95 or bool(set(p.words) & vocabulary().roles["group"])
+
+
+def _says_nothing_of_a_person(p: Profile) -> bool:
+    """Who is who by somebody's hand, the row's own number, or text for people to read: no attribute."""
+    known = vocabulary().roles
+    numbered = p.compact in known["row"] or bool({*p.words} & known["id"])
+    own = p.unique and p.rows >= _MANY and p.share(r"^[\w.:/#-]+$") == 1
+    return is_truth(p) or bool({*p.words} & known["prose"]) or own or (numbered and p.unique)
 
 
 def source_name(given: str) -> str:

@@ -49,13 +49,18 @@ def form(text: pl.Series, dtype: pl.DataType) -> Form | None:
         if days.is_not_null().mean() >= _LEAST:  # type: ignore[operator]
             whole = next(d for w, d, _ in _readings(text, written) if w == written)
             found.append(_form(written, whole, times=times))
-    plausible = [f for f in found if f.share >= _LEAST and f.first >= 1850 and f.last <= 2150]
+    plausible = [f for f in found if f.share >= _LEAST and f.first >= _first_year(f) and f.last <= 2150]
     if not plausible:
         return None
     best = max(plausible, key=lambda f: f.share)
     rivals = [f for f in plausible if f.share == best.share and f.format != best.format]
     swapped = any({"%d", "%m"} <= {(f.format or "")[:2], (best.format or "")[:2]} for f in rivals)
     return Form(best.format, best.share, best.times, swapped, best.first, best.last)
+
+
+def _first_year(found: Form) -> int:
+    """Numbers without separators are dates by accident more easily than what people part into day and year."""
+    return 1850 if found.format == "%Y%m%d" else 1400
 
 
 def _form(written: str | None, days: pl.Series, *, times: bool, native: bool = False) -> Form:

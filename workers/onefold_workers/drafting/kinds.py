@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from onefold_workers.drafting.headers import header_kind, is_about, is_attribute, says_plainly
 from onefold_workers.drafting.profile import Profile
 from onefold_workers.drafting.vocabulary import longest, runs, vocabulary
 
 _NAMES = ("given_name", "middle_name", "family_name", "full_name")
+_YEAR = r"(?:^|\D)(?:1\d|20)\d{2}(?:\D|$)|^(?:1\d|20)\d{2}[01]\d{3}$"
+_DAY_AND_YEAR = r"^\D*\d{1,2}\D+\d{1,2}\D+\d{2,4}$"
 _ADDRESS = ("street", "city", "postcode")
 
 
@@ -37,7 +40,10 @@ def _year_span(p: Profile) -> float:
 
 
 def _dates_at_all(p: Profile) -> float:
-    return p.when.share if p.when else (1.0 if p.dtype.is_temporal() else 0.0)
+    """Dates, whole or in part, right or wrong: what people write where they are asked for one."""
+    if p.dtype.is_temporal():
+        return 1.0
+    return max(p.when.share if p.when else 0.0, p.share(_YEAR), p.share(_DAY_AND_YEAR))
 
 
 def _words(p: Profile) -> float:
@@ -106,32 +112,6 @@ SPEAKS: tuple[tuple[str, Fit, float], ...] = (
 )
 
 
-def header_kind(p: Profile) -> str | None:
-    """What the header calls the column, by its longest known word; None where it is about something else."""
-    known = vocabulary()
-    if _is_about(p):
-        return None
-    best, longest_found = None, 0
-    for kind, words in known.kinds.items():
-        length = len(p.compact) + 1 if p.compact in words.whole else longest(p.words, words.anywhere)
-        if length > longest_found:
-            best, longest_found = kind, length
-    return best
-
-
-def _is_about(p: Profile) -> bool:
-    """The header is about a name or contact point (verified, opt-in, type, …), or about a thing."""
-    roles = vocabulary().roles
-    words = set(p.words)
-    if words & roles["about"] or words & roles["generated"]:
-        return True
-    if runs(p.words) & (roles["consent"] | roles["refusal"]) and not p.emails > 0.5:
-        return True
-    entities = vocabulary().entities
-    things = entities["item"] | entities["campaign"] | entities["place"] | entities["event"] | entities["case"]
-    return bool(words & things) and not (words & {"address", "contact", "customer"})
-
-
 def identifier(p: Profile) -> Guess | None:
     """A person's identifier by its header: a national one, or a customer's number; its scheme with it."""
     found = runs(p.words)
@@ -189,6 +169,7 @@ def _guess(p: Profile) -> Guess | None:
     spoken = next((kind for kind, fit, least in SPEAKS if fit(p) >= least), None) if _may_speak(p, said) else None
     if said:
         fit, least = AGREES[said]
+        least = least / 2 if says_plainly(p, said) else least
         share = fit(p)
         if share >= least:
             if spoken in ("email", "birth_date") and said != spoken:
@@ -213,7 +194,7 @@ def _may_speak(p: Profile, said: str | None) -> bool:
     )
     other |= set().union(*(roles[r] for r in ("item_category", "item_department", "item_brand", "consent", "kind")))
     things = set().union(*(entities[e] for e in ("item", "order", "event", "campaign", "place", "case")))
-    plain = bool(set(p.words) & (other | things))
+    plain = bool(set(p.words) & (other | things)) or is_about(p) or is_attribute(p)
     return not plain or p.emails > 0.7
 
 
@@ -260,7 +241,7 @@ def _name_pair(profiles: dict[str, Profile], found: dict[str, Guess]) -> dict[st
                 result[name] = Guess("family_name", "medium", "a single word beside a given name")
         if "family_name" not in {g.kind for g in result.values()}:
             for name, p in profiles.items():
-                if name not in found and "name" in p.words and _one_word_names(p) and not _is_about(p):
+                if name not in found and "name" in p.words and _one_word_names(p) and not is_about(p):
                     result[name] = Guess("family_name", "low", "a name column of single words beside a given name")
                     break
     if "family_name" in kinds and "given_name" not in kinds:

@@ -194,7 +194,9 @@ class Profile:
         distinct = self.text.unique(maintain_order=True).head(_PHONES_LOOKED_AT).to_list()
         valid = [_valid(t) for t in distinct]
         grouped = self.share(r"^\(?\d{2,5}\)?[ /.-]+\d{2,8}(?:[ /.-]+\d{2,8})*(?: ?x\d+)?$")
-        dates_among = self.when.share if self.when else 0.0
+        # Dates are grouped digits too, and mistyped ones are no dates any more.
+        dated = self.share(r"^(?:1[4-9]|20)\d{2}[-/. ]\d{1,2}[-/. ]\d{1,3}$|^\d{1,2}[-/. ]\d{1,2}[-/. ]\d{4}$")
+        dates_among = max(dated, self.when.share if self.when else 0.0)
         return max(sum(valid) / len(valid) if valid else 0.0, 0.0 if dates_among > 0.5 else grouped * self.phones)
 
     @cached_property

@@ -35,6 +35,8 @@ def column_type(p: Profile, guess: Guess | None, *, code: bool) -> Type:
         other = " Day and month could be the other way round: check the format." if when.ambiguous else ""
         if kind == "birth_date" and "%y" in (when.format or ""):
             return Type("string", format=when.format, note=f"Years of two digits: the century is inferred.{other}")
+        if kind == "birth_date" and when.share == 1:
+            return Type("string", format=form, note=other.strip() or None)
         if when.share < 1 or p.blank:
             dirty = f"{1 - when.share:.1%} of the sample's values are no such date, so the column stays text."
             return Type("string", format=when.format, note=dirty + other)
