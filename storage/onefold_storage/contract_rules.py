@@ -119,6 +119,8 @@ class MapRules(Rules):
 class SourceRules(Rules):
     """How a source is read, on what basis, and what its rows become.
 
+    `data_use`: what people were told that their data is for; its contact points serve these uses alone, and those
+    that somebody consents to.
     `delivery`: `append` (each package brings new rows) or `snapshot` (each brings the whole table: rows that
     stand unchanged in the lake are repeated, new and changed ones land).
     `location`: path, glob or URL, relative to the workspace; `${NAME}` reads the environment, for secrets.
