@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from onefold_storage import contracts
+from onefold_storage.contract_rules import ColumnRules
 from onefold_storage.contracts import Contract
 from onefold_storage.errors import BadInput, NotFound
 
@@ -148,7 +149,7 @@ def _records(frame: pl.DataFrame, contract: Contract, truth: str | None, key: li
         pl.col(n).cast(pl.String).alias(f"attribute:{n}") for n, r in rules.items() if r.attribute and not r.kind
     ]
     births = [n for n, k in kinds.items() if k == "birth_date"]
-    extra = meant.select(*further, *([_digits(births, rules[births[0]].format)] if births else []))
+    extra = meant.select(*further, *([_digits(births, rules, contract.rules.country)] if births else []))
     return people.with_columns(extra.get_columns()).with_columns(_keys(frame, contract, key))
 
 
@@ -160,16 +161,11 @@ def _mapped(contract: Contract, truth: str | None) -> dict[str, str]:
     return {f.column: k for k, f in fields.items() if k in PERSON_KINDS and f.column and f.column != truth}
 
 
-def _digits(columns: list[str], form: str | None) -> pl.Expr:
-    """Dates of birth as eight digits, or what digits there are: a mistyped month 13 can still be compared."""
-    from onefold_workers.cleaning import day
+def _digits(columns: list[str], rules: dict[str, ColumnRules], country: str | None) -> pl.Expr:
+    """What is written of dates of birth: a mistyped month 13, or a year alone, can still be compared."""
+    from onefold_workers.cleaning import birth_digits
 
-    tries = []
-    for column in columns:
-        text = pl.col(column).cast(pl.String)
-        only = text.str.replace_all(r"\D", "")
-        tries += [day(text, form).dt.strftime("%Y%m%d"), pl.when(only.str.len_chars() >= 4).then(only)]
-    return pl.coalesce(tries).alias("birth_digits")
+    return pl.coalesce(birth_digits(pl.col(c), rules[c].format, country) for c in columns).alias("birth_digits")
 
 
 def _keys(frame: pl.DataFrame, contract: Contract, key: list[str]) -> pl.Series:

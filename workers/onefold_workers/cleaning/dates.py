@@ -11,9 +11,13 @@ import polars as pl
 from onefold_workers.cleaning.text import Cleaner, expression, only, squeeze
 from onefold_workers.cleaning.words import MONTH_FIRST
 
-EARLIEST = date(1880, 1, 1)
-PLACEHOLDERS = (date(1900, 1, 1), date(1899, 12, 30), date(1899, 12, 31))
-"""Dates that spreadsheets and databases write for nothing."""
+EARLIEST = date(1500, 1, 1)
+"""Archives hold people of the 16th century; what is earlier is a slip or a database's first year."""
+PLACEHOLDERS = (
+    date(1900, 1, 1), date(1899, 12, 30), date(1899, 12, 31), date(1753, 1, 1), date(1601, 1, 1), date(1582, 10, 14),
+    date(1582, 10, 15), date(1858, 11, 17),
+)  # fmt: skip
+"""Dates that spreadsheets, databases and file systems write for nothing: the first day they can count."""
 _PIVOT = 2030
 
 _YEAR_FIRST = r"^(\d{4})[-/. ](\d{1,2})[-/. ](\d{1,2})(?:[T ].*)?$"
@@ -100,7 +104,10 @@ def _words(text: pl.Series) -> pl.Series:
 def birth_date(
     expr: pl.Expr, form: str | None = None, country: str | None = None, latest: date | None = None
 ) -> pl.Expr:
-    """A date of birth; null before 1880, after `latest`, and for dates that stand for nothing (1900-01-01)."""
+    """A date of birth; null before 1500, after `latest`, and for dates that stand for nothing (1900-01-01).
+
+    A year alone, or a year and a month, is no date: what is not known is not made up. `birth_digits` keeps it.
+    """
     last = latest or date(_PIVOT, 12, 31)
 
     def plausible(values: pl.Series) -> pl.Series:
@@ -108,3 +115,32 @@ def birth_date(
         return only(found, (found >= EARLIEST) & (found <= last) & ~found.is_in(PLACEHOLDERS))
 
     return expression(plausible, expr, pl.Date)
+
+
+def birth_digits(expr: pl.Expr, form: str | None = None, country: str | None = None) -> pl.Expr:
+    """What is written of a date of birth, for comparison: `yyyymmdd`, also of days that do not exist, or `yyyy`.
+
+    Where `birth_date` gives a date this gives the same one. A mistyped month 13 can still be compared, and so can
+    a year alone; other digits stand as they are written. Null for fewer than four, and for what stands for nothing.
+    """
+
+    def digits(values: pl.Series) -> pl.Series:
+        text = squeeze(values).str.replace(r"^(\d+)\.0$", "${1}")
+        found = _day(values, form, country, None)
+        dated = found.dt.strftime("%Y%m%d")
+        for pattern, order in ((_YEAR_FIRST, (0, 1, 2)), (_YEAR_LAST, _year_last_order(form, country))):
+            groups = _groups(text, pattern)
+            year, month, of_month = (groups[i] for i in order)
+            dated = dated.fill_null(year + month.str.zfill(2) + of_month.str.zfill(2))
+        only_digits = text.str.replace_all(r"\D", "")
+        dated = dated.fill_null(only(only_digits, only_digits.str.len_chars() >= 4))
+        nothing = found.is_in(PLACEHOLDERS) | dated.str.contains(r"^(?:0+|0000.*|9{4,})$")
+        return only(dated, ~nothing.fill_null(False))
+
+    return expression(digits, expr)
+
+
+def _year_last_order(form: str | None, country: str | None) -> tuple[int, int, int]:
+    """Where year, month and day stand in a date that ends with its year."""
+    month_first = form.startswith(("%m", "%b", "%B")) if form else country in MONTH_FIRST
+    return (2, 0, 1) if month_first else (2, 1, 0)

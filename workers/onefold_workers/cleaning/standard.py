@@ -1,8 +1,8 @@
 """A source's columns, by their semantic kind, to the canonical columns of a person.
 
 Several columns of one kind are combined so that nothing is lost: a second street line becomes `address_line2`;
-a second given name `middle_name`; further emails and phones external IDs of the schemes `email` and `phone`;
-for the rest the first one that has a value stands.
+a second given name `middle_name`; further emails and phones external IDs of the schemes `email` and `phone`.
+Of several whole names the longest stands, for the rest the first one that has a value.
 """
 
 from __future__ import annotations
@@ -119,6 +119,15 @@ def _first(columns: list[str]) -> pl.Expr:
     return pl.coalesce(columns)
 
 
+def _longest(columns: list[str]) -> pl.Expr:
+    """Of several values the longest, the first of equally long ones."""
+    best = pl.col(columns[0])
+    for column in columns[1:]:
+        longer = pl.col(column).str.len_chars() > best.str.len_chars().fill_null(0)
+        best = pl.when(longer).then(pl.col(column)).otherwise(best)
+    return best
+
+
 def _joined(columns: list[str], separator: str) -> pl.Expr:
     together = pl.concat_str(columns, separator=separator, ignore_nulls=True)
     return pl.when(together != "").then(together)
@@ -137,6 +146,8 @@ def _combined(
         first, *further = by_kind["given_name"]
         fields["given_name"] = pl.col(first)
         fields["middle_name"] = _joined([*further, *by_kind.get("middle_name", [])], " ")
+    if len(by_kind.get("full_name", [])) > 1:
+        fields["full_name"] = _longest(by_kind["full_name"])
     if len(by_kind.get("family_name", [])) > 1:
         fields["family_name"] = _joined(by_kind["family_name"], " ")
     identifiers = _external_ids(cleaned, by_kind, schemes)

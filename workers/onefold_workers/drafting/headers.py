@@ -75,7 +75,8 @@ def _names_a_whole(words: tuple[str, ...]) -> bool:
     given, family = (known.kinds[k].anywhere | known.kinds[k].whole for k in ("given_name", "family_name"))
     middle = known.kinds["middle_name"].anywhere
     passed = known.roles["connector"] | known.roles["noise"] | middle
-    seen, at = set(), 0
+    seen: set[str] = set()
+    at = 0
     while at < len(words):
         tried = {end: "".join(words[at:end]) for end in range(len(words), at, -1)}
         end, name = next(((e, n) for e, r in tried.items() for n in _meanings(r, given, family, passed)), (0, ""))
