@@ -2,8 +2,9 @@
 
 A wish belongs to a contact point or a record, by its keyed hash, and names the golden IDs it was about when it
 was expressed. The last wish of a subject for a data use and channel stands. A DENIED or REVOKED one forbids at
-once, whatever the publication says; a GRANTED one lifts an earlier wish of the same subject, and allows only
-when it has become a consent in the lake (fail closed).
+once, whatever the publication says; a GRANTED one lifts an earlier wish of the same subject for the same data use
+and channel, and allows only when it has become a consent in the lake (fail closed). What `any` means is the same
+here as there: otherwise a list would change its mind with the next publication.
 """
 
 from __future__ import annotations
@@ -44,8 +45,8 @@ class Wish:
         return self.state != "GRANTED"
 
     def covers(self, data_use: str, channel: str) -> bool:
-        """Whether it speaks about that data use and channel."""
-        return self.data_use in (data_use, ANY) and self.channel in (channel, ANY)
+        """Whether it speaks about that data use and channel; use without contact (`any`) is part of every channel."""
+        return self.data_use in (data_use, ANY) and (self.channel in (channel, ANY) or channel == ANY)
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,30 @@ class Standing:
     def forbidding(self, subjects: Iterable[Subject], data_use: str, channel: str) -> Wish | None:
         """The wish that forbids contact with a person who has these subjects: the strictest wins; else None."""
         for subject in subjects:
-            covering = (w for w in self.by_subject.get(subject, ()) if w.covers(data_use, channel))
-            newest = next(covering, None)
-            if newest is not None and newest.forbids:
-                return newest
+            found = _forbidding(self.by_subject.get(subject, ()), data_use, channel)
+            if found is not None:
+                return found
         return None
+
+
+def _forbidding(expressed: Iterable[Wish], data_use: str, channel: str) -> Wish | None:
+    """Of one subject's wishes, newest first: the one that forbids.
+
+    One against the data use through `any` channel is lifted by a later one that grants the channel by name. One
+    against `any` data use is lifted by nothing but a grant of the same words.
+    """
+    heard: set[tuple[str, str]] = set()
+    granted = False  # this use through this channel, by name
+    for wish in expressed:
+        said = (wish.data_use, wish.channel)
+        if said in heard or not wish.covers(data_use, channel):
+            continue
+        heard.add(said)
+        if not wish.forbids:
+            granted |= said == (data_use, channel)
+        elif not (granted and said == (data_use, ANY)):
+            return wish
+    return None
 
 
 class Wishes:

@@ -53,12 +53,29 @@ def test_the_last_wish_stands_even_at_the_same_moment(ledger: Ledger) -> None:
     assert _forbidden(ledger, "marketing", "email")
 
 
-def test_any_covers_everything_and_a_later_one_lifts_a_part(ledger: Ledger) -> None:
-    ledger.wishes.add([_wish("DENIED", "any", "any")], "crm")
-    assert _forbidden(ledger, "service", "post")
+def test_any_channel_covers_everything_and_a_later_grant_by_name_lifts_a_part(ledger: Ledger) -> None:
+    ledger.wishes.add([_wish("DENIED", "marketing", "any")], "crm")
+    assert _forbidden(ledger, "marketing", "post")
     ledger.wishes.add([_wish("GRANTED", "marketing", "email")], "crm")
     assert not _forbidden(ledger, "marketing", "email")
     assert _forbidden(ledger, "marketing", "sms")
+
+
+@pytest.mark.parametrize(("use", "channel"), [("any", "any"), ("marketing", "any"), ("any", "email")])
+def test_a_grant_that_does_not_name_the_use_and_channel_lifts_no_refusal_by_name(
+    ledger: Ledger, use: str, channel: str
+) -> None:
+    ledger.wishes.add([_wish("DENIED")], "crm")
+    ledger.wishes.add([_wish("GRANTED", use, channel)], "crm")
+    assert _forbidden(ledger, "marketing", "email")
+
+
+def test_a_refusal_of_every_use_is_lifted_by_its_own_words_alone(ledger: Ledger) -> None:
+    ledger.wishes.add([_wish("DENIED", "any", "any")], "crm")
+    ledger.wishes.add([_wish("GRANTED", "marketing", "email")], "crm")
+    assert _forbidden(ledger, "marketing", "email") and _forbidden(ledger, "service", "post")
+    ledger.wishes.add([_wish("GRANTED", "any", "any")], "crm")
+    assert not _forbidden(ledger, "marketing", "email")
 
 
 def test_the_strictest_subject_of_a_person_wins(ledger: Ledger) -> None:

@@ -91,7 +91,8 @@ def record(
 ) -> Answer:
     """An objection (DENIED, REVOKED) holds from the next request on, on every replica.
 
-    A grant lifts an earlier wish of the same subject and allows contact from the next publication on. The answer
+    A grant lifts an earlier wish of the same subject that names the same data use and channel (or `any` channel of that
+    use), and allows contact from the next publication on. The answer
     does not tell whether the subject is known.
     """
     snapshot = _published(shared)
