@@ -73,6 +73,11 @@ def _versioned(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(until.alias(_UNTIL), pl.col("deleted").fill_null(False))
 
 
+def sampled(share: float) -> pl.Expr:
+    """Whether a golden ID is among a share of them, by its hash."""
+    return pl.lit(True) if share >= 1 else pl.col("golden_id").hash(seed=11) < int(share * (2**64 - 1))
+
+
 def offer_unit(items: pl.DataFrame) -> str:
     """The column of `items` that offers are made in: the first of category, department and name that has values.
 
@@ -119,6 +124,14 @@ class History:
             _baskets(bought),
             bought.filter(pl.col("amount").fill_null(0.0) >= 0).drop("basket", "channel"),
         )
+
+    def sampled(self, share: float) -> History:
+        """The rows of a share of the customers, always the same ones; a smaller share is part of a larger."""
+        if share >= 1:
+            return self
+        frames = {f.name: getattr(self, f.name) for f in fields(self)}
+        mine = sampled(share)
+        return History(**{n: f if n == "items" else f.filter(mine) for n, f in frames.items()})
 
     def before(self, cutoff: datetime) -> Tables:
         """The tables as they were known just before `cutoff` (a time with a zone)."""

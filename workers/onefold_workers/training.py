@@ -21,7 +21,7 @@ from onefold_workers.feature_view import GOLDEN_ID, FeatureView
 from onefold_workers.features import DECIMALS, features_at, rounded, rows_at
 from onefold_workers.model import Model, NotTrainable
 from onefold_workers.plan import Plan
-from onefold_workers.point_in_time import History
+from onefold_workers.point_in_time import History, sampled
 from onefold_workers.trained import Trained, matrix
 
 LABEL, BASELINE, SCALE = "label", "baseline", "scale"
@@ -58,6 +58,7 @@ def training_frames(
     Columns: golden_id, as_of, (a ranker's: category,) the features, label, baseline and scale, all Float64.
     """
     chosen = {n: models[n] for n in plans}
+    history = history.sampled(max((p.share for p in plans.values()), default=1.0))
     moments: dict[datetime, list[Model]] = {}
     for name, model in chosen.items():
         extra = (plans[name].as_of,) if model.kind == "ranker" else ()
@@ -86,7 +87,7 @@ def training_rows(
         features = features_at(plain, history, cutoff)
     names = [n for v in plain for n in v.names]
     days = plan.days
-    people = features.filter(_sampled(plan.share), model.eligible)
+    people = features.filter(sampled(plan.share), model.eligible)
     future = history.between(cutoff, cutoff + plan.horizon)
     if model.kind == "ranker":
         affinity = next(v for v in views_of(model, views) if v.keys != (GOLDEN_ID,))
@@ -104,10 +105,6 @@ def training_rows(
     return people.join(labels, on=GOLDEN_ID, how="left", maintain_order="left").with_columns(
         rounded(pl.col(LABEL).fill_null(model.otherwise)), rounded(pl.col(BASELINE)), rounded(pl.col(SCALE))
     )
-
-
-def _sampled(share: float) -> pl.Expr:
-    return pl.lit(True) if share >= 1 else pl.col(GOLDEN_ID).hash(seed=11) < int(share * (2**64 - 1))
 
 
 def fingerprint(model: Model, views: Mapping[str, FeatureView], frame: pl.DataFrame, plan: Plan) -> str:

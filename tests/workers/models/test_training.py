@@ -101,6 +101,19 @@ def test_partitions_and_their_order_change_nothing(declared, views, shop, frames
     )
 
 
+def test_a_sample_is_of_customers_and_nested(declared, views, history, plans, frames) -> None:
+    shares = {"churn": 0.5, "customer_value": 0.2}
+    fewer = {n: replace(plans[n], share=s) for n, s in shares.items()}
+    found = training_frames(declared, views, history, fewer)
+    some, few = (set(found[n]["golden_id"]) for n in shares)
+    assert few < some
+    assert 0.3 < len(some) / frames["churn"]["golden_id"].n_unique() < 0.7
+    keys = ["golden_id", "as_of"]
+    for name, frame in found.items():
+        whole = frames[name].join(frame.select("golden_id").unique(), on="golden_id", how="semi")
+        assert frame.sort(keys).equals(whole.sort(keys))
+
+
 def test_a_fingerprint_changes_with_what_decides(declared, views, frames, plans) -> None:
     def of(model=declared["churn"], known=views, frame=frames["churn"], when=plans["churn"]) -> str:
         return fingerprint(model, known, frame, when)

@@ -19,9 +19,13 @@ def _past_spend(days: float) -> pl.Expr:
 
 
 def _usual_spend(days: float) -> pl.Expr:
-    """Positive for everybody: half of the last 90 days, half of the last 180, and a little of the year."""
-    pace = {d: pl.col(f"spend_{d}").clip(0) / d for d in (90, 180, 365)}
-    return ((pace[90] + pace[180]) / 2 + pace[365] / 10).clip(1e-4) * days
+    """Mean of the paces of 90, 180 and 365 days, and a trifle, so that it is positive for everybody.
+
+    A window that reaches back beyond the first purchase ends there (90 days at least): else the paces of a short
+    history, and of all early training cut-offs, would come out too low.
+    """
+    paces = [pl.col(f"spend_{d}").clip(0) / pl.col("tenure_days").clip(90, d) for d in (90, 180, 365)]
+    return ((paces[0] + paces[1] + paces[2]) / 3).clip(1e-4) * days
 
 
 def _longer(days: float) -> pl.Expr:
@@ -38,7 +42,10 @@ MODEL = Model(
     eligible=pl.col("recency_days").is_not_null(),
     baseline=_past_spend,
     baseline_doc="what they spent in the last 90 days, for the same number of days",
-    rivals={"what they spent in the last 180 days, for the same number of days": _longer},
+    rivals={
+        "what they spent in the last 180 days, for the same number of days": _longer,
+        "the mean pace of the last 90, 180 and 365 days": _usual_spend,
+    },
     scale=_usual_spend,
     scaled_by="spend_90",
     cutoffs=5,
