@@ -37,6 +37,8 @@ def one(kind: str, text: str, home: str | None = None) -> object:
         ("family_name", "NULL", None, None),
         ("family_name", "Mu\u0308ller", None, "Müller"),
         ("full_name", "SMITH, JOHN", None, "John Smith"),
+        ("full_name", "King, Martin, Jr.", None, "Martin King, Jr."),
+        ("full_name", "thomas clifford, 1st baron clifford", None, "Thomas Clifford, 1st Baron Clifford"),
         ("full_name", "Dr. jane van der berg", None, "Jane van der Berg"),
         ("email", " Jane.DOE@Example.ORG ", None, "jane.doe@example.org"),
         ("email", '"Doe, Jane" <jane@x.org>', None, "jane@x.org"),
@@ -157,6 +159,35 @@ def test_birth_dates_follow_the_contract_and_the_calendar() -> None:
     assert cleaned["birth_date"].to_list() == [date(1980, 3, 2), None]
     later = cleaning.standardise(pl.DataFrame({"d": ["2019-01-01"]}), {"d": "birth_date"}, latest=date(2018, 1, 1))
     assert later["birth_date"].to_list() == [None]
+
+
+def test_what_is_known_of_a_birth_is_kept_for_comparison() -> None:
+    written = [
+        "1980-02-03",
+        "1980-13-03",
+        "03.02.1980",
+        "31.02.1980",
+        "1850",
+        "1850-03",
+        "1900-01-01",
+        "0000-00-00",
+        "7",
+    ]
+    frame = pl.DataFrame({"d": [*written, None]})
+    both = frame.select(birth=cleaning.birth_date(pl.col("d")), digits=cleaning.birth_digits(pl.col("d")))
+    assert both["digits"].to_list() == [
+        "19800203", "19801303", "19800203", "19800231", "1850", "185003", None, None, None, None,
+    ]  # fmt: skip
+    dated = both.filter(pl.col("birth").is_not_null())
+    assert dated["birth"].dt.strftime("%Y%m%d").to_list() == dated["digits"].to_list()
+    american = frame.select(cleaning.birth_digits(pl.col("d"), None, "US")).to_series()
+    assert american.to_list()[2:4] == ["19800302", "19803102"]
+
+
+def test_of_several_whole_names_the_longest_stands() -> None:
+    frame = pl.DataFrame({"a": ["Ann Lee", None, "Ann B Lee"], "b": ["Ann Lee, 1st Baroness", "Bo Ray", "A Lee"]})
+    cleaned = cleaning.standardise(frame, {"a": "full_name", "b": "full_name"})
+    assert cleaned["full_name"].to_list() == ["Ann Lee, 1st Baroness", "Bo Ray", "Ann B Lee"]
 
 
 def test_the_shape_stands_without_columns_or_rows() -> None:

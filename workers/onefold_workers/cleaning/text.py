@@ -10,12 +10,13 @@ from collections.abc import Callable
 
 import polars as pl
 
-from onefold_workers.cleaning.words import NOTHING, NOTHING_EXACT, PARTICLES, SUFFIXES, TITLES
+from onefold_workers.cleaning.words import NOTHING, NOTHING_EXACT, PARTICLES, RANKS, SUFFIXES, TITLES
 
 Cleaner = Callable[[pl.Series], pl.Series]
 _INVISIBLE = "[[\\p{Cc}\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\ufeff]--[\\s]]+"
 _FEW = 2_000
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
+_RANKED = rf"(?i), ?(?:\d|(?:{'|'.join(RANKS)})\b)"
 _TITLES = rf"(?i)^(?:(?:{'|'.join(TITLES)})(?:\. ?| ))+(\S.*)$"
 
 
@@ -96,6 +97,8 @@ def _one_case(text: pl.Series) -> pl.Series:
 
 def _titled(text: pl.Series) -> pl.Series:
     titled = text.str.to_titlecase().str.replace_all(r"(['’])S\b", "${1}s")
+    for ending in ("st", "nd", "rd", "th"):
+        titled = titled.str.replace_all(rf"(\d){ending.capitalize()}\b", f"${{1}}{ending}")
     titled = titled.str.replace_many([f"Mc{c}" for c in _LETTERS], [f"Mc{c.upper()}" for c in _LETTERS])
     inside = [f" {p.capitalize()} " for p in PARTICLES]
     written = [f" {p} " for p in PARTICLES]
@@ -121,8 +124,11 @@ def clean_name(values: pl.Series) -> pl.Series:
 
 
 def clean_full_name(values: pl.Series) -> pl.Series:
-    """A whole name, `Last, First` turned round, titles such as Dr. left out."""
-    text = tidy_up(values).str.replace(r"^([^,]+), ?([^,]{2,})$", "${2} ${1}")
+    """A whole name, `Last, First` turned round (not `Name, 1st Baron …`), titles such as Dr. left out."""
+    suffix = rf"(?i)^([^,]+), ?([^,]{{2,}}), ?((?:{'|'.join(SUFFIXES)})\.?)$"
+    written = tidy_up(values).str.replace(suffix, "${2} ${1}, ${3}")
+    ranked = written.str.contains(_RANKED)
+    text = written.zip_with(ranked.fill_null(False), written.str.replace(r"^([^,]+), ?([^,]{2,})$", "${2} ${1}"))
     return clean_name(text.str.replace(_TITLES, "${1}"))
 
 
@@ -162,7 +168,7 @@ def given_and_family(whole: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
 
     Only a start, for names written given name first; used where a source has no better columns.
     """
-    bare = whole.str.replace(rf"(?i)[, ]+(?:{'|'.join(SUFFIXES)})\.?$", "")
+    bare = whole.str.replace(rf"(?i)[, ]+(?:{'|'.join(SUFFIXES)})\.?$", "").str.replace(rf"{_RANKED}.*$", "")
     given = bare.str.extract(r"^(\S+) \S", 1)
     family = bare.str.extract(rf"^\S+ (?:.* )??((?:(?i:{'|'.join(PARTICLES)}) )*\S+)$", 1)
     return given, family

@@ -61,6 +61,11 @@ TITLES = (
     "herr", "frau", "sr", "sra", "srta", "don", "doña", "sig", "dott", "ing", "dipl",
 )  # fmt: skip
 SUFFIXES = ("jr", "sr", "ii", "iii", "iv", "phd", "md", "esq", "mba", "dds")
+RANKS = (
+    *SUFFIXES, "junior", "senior", "baron", "baroness", "baronet", "bart", "bt", "earl", "count", "countess", "duke",
+    "duchess", "viscount", "viscountess", "marquess", "marquis", "lord", "lady", "the", "of", "obe", "mbe", "cbe",
+)  # fmt: skip
+"""What follows a name after a comma without being a given name; so do words that begin with a number (1st Baron)."""
 
 NOT_HOUSE = (
     "box", "postfach", "bp", "apartado", "casella", "apt", "apartment", "unit", "suite", "ste", "route", "rte",

@@ -80,7 +80,7 @@ def understand(sample: pa.Table, source: str) -> tuple[dict[str, Profile], dict[
     """Profiles, proposed kinds and roles of a sample's columns."""
     frame = cast("pl.DataFrame", pl.from_arrow(sample)) if sample.num_columns else pl.DataFrame()
     profiles = {c: profile(c, frame.get_column(c)) for c in frame.columns if c and not c.startswith("_")}
-    found = settled(frame, guesses(profiles))
+    found = settled(frame, profiles, guesses(profiles))
     role = roles(source, profiles, found)
     if role.customer and role.customer not in found:
         scheme = f"{source}_customer"[:60]

@@ -65,7 +65,7 @@ def _interactions(
         rules["contact"] = {"key": [roles.customer]}
     rules |= {"effective_at": roles.time, "fields": fields}
     used = {roles.customer, roles.time, roles.item, roles.quantity, roles.amount, roles.currency, roles.order}
-    used |= {roles.kind, roles.channel, *roles.key, *roles.item_fields.values()}
+    used |= {roles.kind, roles.channel, *roles.key, *(roles.item_fields.values() if roles.item else ())}
     rest = [n for n in profiles if n not in used and n not in guesses and profiles[n].filled and n[:1] != "_"]
     if rest:
         rules["payload"] = rest[:_MOST_PAYLOAD]

@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import polars as pl
 
+from onefold_workers.drafting.headers import is_about
 from onefold_workers.drafting.kinds import Guess
+from onefold_workers.drafting.profile import Profile
 
 _LOOKED_AT = 5_000
 _AGREE = 0.6
 _ENOUGH = 20
+_LONGEST = 45
 _NAMES = ("given_name", "family_name", "full_name")
 
 
-def settled(frame: pl.DataFrame, found: dict[str, Guess]) -> dict[str, Guess]:
+def settled(frame: pl.DataFrame, profiles: dict[str, Profile], found: dict[str, Guess]) -> dict[str, Guess]:
     """The kinds with name columns settled row by row.
 
     A column that repeats both the given and the family name is a whole name, whatever its header says. Of several
     whole names, one that mostly shares no word with the fullest is another person's (a mother's, an agent's):
-    it has no kind. `frame`: the sample; `found`: kinds by column.
+    it has no kind. `frame`: the sample; `profiles`: its columns; `found`: kinds by column.
     """
     columns = [n for n, g in found.items() if g.kind in _NAMES and frame.schema[n] == pl.String]
     if len(columns) < 2:
         return found
+    unknown = [n for n, p in profiles.items() if n not in found and _may_be_whole(p)]
+    columns += unknown
     words = frame.head(_LOOKED_AT).select(pl.col(c).map_batches(_words, return_dtype=_LIST) for c in columns)
     result = dict(found)
     pairs = [
@@ -29,7 +34,7 @@ def settled(frame: pl.DataFrame, found: dict[str, Guess]) -> dict[str, Guess]:
     ]
     for column in columns:
         repeated = [p for p in pairs if column not in p and _holds(words, column, p)]
-        if repeated and result[column].kind != "full_name":
+        if repeated and (column in unknown or result[column].kind != "full_name"):
             result[column] = Guess("full_name", "medium", "it repeats the given and the family name")
     whole = _of("full_name", result, columns)
     fullest = max(whole, key=lambda c: words[c].list.len().sum(), default=None)
@@ -40,6 +45,11 @@ def settled(frame: pl.DataFrame, found: dict[str, Guess]) -> dict[str, Guess]:
 
 
 _LIST = pl.List(pl.String)
+
+
+def _may_be_whole(p: Profile) -> bool:
+    words = p.share(r"^[^\d@]*\p{L}[^\d@]*$") > _AGREE and p.length <= _LONGEST
+    return not p.native and words and p.several_words > _AGREE and not is_about(p)
 
 
 def _words(values: pl.Series) -> pl.Series:
