@@ -8,9 +8,10 @@ and sends nothing home. With a SQLite store, writers take turns by a file lock b
 from __future__ import annotations
 
 import logging
+import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.metadata import version
@@ -27,6 +28,8 @@ from onefold_workers.trained import Trained
 CHAMPION, CHALLENGER = "champion", "challenger"
 EXPERIMENT = "onefold"
 _FOLDER, _FILE = "model", "model.json"
+_DECIDED = "decided"
+"""Tag of a version that got its alias: the last step of registering one."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +49,13 @@ class ModelRegistry:
         The first version of a model is its champion, whatever `champion` says.
         """
         with self._turn():
-            number = self._version(trained)
+            number = self._undecided(trained) or self._version(trained)
             first = self._number(trained.model, CHAMPION) is None
             alias = CHAMPION if champion or first else CHALLENGER
             self._client.set_registered_model_alias(trained.model, alias, number)
             if alias == CHAMPION and self._number(trained.model, CHALLENGER):
                 self._client.delete_registered_model_alias(trained.model, CHALLENGER)
+            self._client.set_model_version_tag(trained.model, number, _DECIDED, alias)
         return self.load(trained.model, number)
 
     def champion(self, model: str) -> Trained | None:
@@ -61,10 +65,10 @@ class ModelRegistry:
         return None if number is None else self.load(model, number)
 
     def known(self, model: str, fingerprint: str) -> bool:
-        """Whether a version was learned from just this: training again would give it again."""
+        """Whether a version was learned from just this and had its turn: training again would give it again."""
         with self._turn():
             found = self._client.search_model_versions(f"name = '{model}'")
-        return any(v.tags.get("fingerprint") == fingerprint for v in found)
+        return any(v.tags.get("fingerprint") == fingerprint and _DECIDED in v.tags for v in found)
 
     def load(self, model: str, which: str) -> Trained:
         """A version by its number or alias.
@@ -89,6 +93,12 @@ class ModelRegistry:
         with tempfile.TemporaryDirectory() as folder:
             path = self._client.download_artifacts(run, f"{_FOLDER}/{_FILE}", folder)
             return Path(path).read_text(encoding="utf-8")
+
+    def _undecided(self, trained: Trained) -> str | None:
+        """The version of just this that a killed process had kept and not yet given its alias."""
+        found = self._client.search_model_versions(f"name = '{trained.model}'")
+        same = [v for v in found if v.tags.get("fingerprint") == trained.fingerprint and _DECIDED not in v.tags]
+        return str(same[0].version) if same else None
 
     def _version(self, trained: Trained) -> str:
         client = self._client
@@ -124,6 +134,9 @@ class ModelRegistry:
     @cached_property
     def _client(self) -> Any:
         mlflow = _mlflow()
+        database = _database(self.url)
+        if database and not database.exists():
+            _create(database)
         return mlflow.MlflowClient(tracking_uri=self.url, registry_uri=self.url)
 
     @cached_property
@@ -147,6 +160,21 @@ class ModelRegistry:
 def _database(url: str) -> Path | None:
     """The file of a SQLite store; None for a server or another database."""
     return Path(unquote(url.removeprefix("sqlite:///"))).absolute() if urlsplit(url).scheme == "sqlite" else None
+
+
+def _create(database: Path) -> None:
+    """Make an empty store. MLflow does it in many steps and cannot go on from the middle of them: killed there, it
+    would never start again. So it is made aside and put in its place whole.
+    """
+    aside, whole = (database.with_name(f"{database.name}.{end}") for end in ("making", "made"))
+    for left in database.parent.glob(f"{database.name}.ma*"):
+        left.unlink()
+    _mlflow().MlflowClient(f"sqlite:///{aside}").search_experiments(max_results=1)
+    with closing(sqlite3.connect(aside)) as made, closing(sqlite3.connect(whole)) as kept:
+        made.backup(kept)
+    whole.replace(database)
+    for left in database.parent.glob(f"{database.name}.making*"):
+        left.unlink()
 
 
 def _mlflow() -> Any:

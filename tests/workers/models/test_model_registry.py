@@ -143,3 +143,37 @@ def test_scores_carry_the_version(registry, declared, views, customer_features) 
     frame = score(registry.champion("campaign_response"), declared["campaign_response"], views, customer_features)
     assert frame["model_version"].unique().to_list() == ["1"]
     assert frame.filter(pl.col("model") != "campaign_response").is_empty()
+
+
+def test_a_version_that_a_killed_process_left_gets_its_turn(trained, tmp_path) -> None:
+    registry = ModelRegistry(f"sqlite:///{tmp_path}/mlflow.db")
+    registry.register(trained["churn"], champion=True)
+    cut_off = replace(trained["churn"], fingerprint="cut off")
+    with registry._turn():
+        assert registry._version(cut_off) == "2"  # and killed before it got its alias
+    assert not registry.known("churn", "cut off")
+    assert registry.register(cut_off, champion=True).version == "2"
+    assert registry.champion("churn").fingerprint == "cut off"
+    assert registry.known("churn", "cut off")
+
+
+_CREATE = """
+import sys
+from onefold_workers.model_registry import ModelRegistry
+print("begins", flush=True)
+ModelRegistry(sys.argv[1]).champion("churn")
+"""
+
+
+def test_killed_while_the_store_is_made(tmp_path) -> None:
+    """MLflow's own making of its tables, cut off in the middle, would never start again."""
+    url, database = f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "mlflow.db"
+    process = subprocess.Popen([sys.executable, "-c", _CREATE, url], stdout=subprocess.PIPE)
+    aside = tmp_path / "mlflow.db.making"
+    while not (aside.exists() and aside.stat().st_size > 50_000):
+        assert process.poll() is None
+    process.kill()
+    process.communicate()
+    assert not database.exists()
+    assert ModelRegistry(url).champion("churn") is None
+    assert [p.name for p in tmp_path.iterdir() if "ma" in p.suffix] == []

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from onefold_storage.errors import BadContract
-from onefold_workers import models, training
+from onefold_workers import boosting, models, training
 from onefold_workers.evaluation import measure
 from onefold_workers.model import NotTrainable
 from onefold_workers.plan import plan, spans
@@ -39,6 +39,12 @@ def _everything(history: History, now: datetime, views, declared) -> tuple[dict[
         except NotTrainable as reason:
             why[name] = str(reason)
     return trained, why
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few rounds of boosting, where what is asked is whether it works and not how well."""
+    monkeypatch.setattr(boosting, "ROUNDS", 30)
 
 
 def test_each_file_exports_exactly_one_model(workspace) -> None:
@@ -163,7 +169,7 @@ def test_the_figures_are_of_the_fit_that_never_saw_the_hold_out(declared, frames
         ("amounts", {"campaign_response", "churn", "customer_value", "next_best_offer"}),
     ],
 )
-def test_what_is_missing_leaves_the_rest(lacking, trained_ones, shops, views, declared, now) -> None:
+def test_what_is_missing_leaves_the_rest(lacking, trained_ones, quick, shops, views, declared, now) -> None:
     shop = shops(customers=110, seed=8)
     rows = shop.interactions
     if lacking in ("campaigns", "all but purchases"):
@@ -182,7 +188,7 @@ def test_what_is_missing_leaves_the_rest(lacking, trained_ones, shops, views, de
 
 
 @pytest.mark.parametrize(("customers", "days"), [(4, 365), (110, 80), (110, 15), (25, 120)])
-def test_little_data_never_break_it(customers, days, shops, views, declared, now) -> None:
+def test_little_data_never_break_it(customers, days, quick, shops, views, declared, now) -> None:
     shop = shops(customers=customers, days=days, seed=5)
     trained, why = _everything(shop.history(), now, views, declared)
     assert {*trained, *why} == set(declared)
@@ -193,7 +199,7 @@ def test_little_data_never_break_it(customers, days, shops, views, declared, now
         assert "needs at least" in why["churn"]
 
 
-def test_one_class_says_so(shops, views, declared, now) -> None:
+def test_one_class_says_so(quick, shops, views, declared, now) -> None:
     shop = shops(customers=60, seed=6)
     weekly = [
         {"golden_id": f"g{c}", "kind": "purchase", "effective_at": now - timedelta(days=7.0 * w + 1), "amount": 5.0}
