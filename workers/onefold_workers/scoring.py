@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from onefold_storage import schema
+from onefold_storage.errors import Conflict
 from onefold_workers import offering
 from onefold_workers.additive import Floats
 from onefold_workers.explanation import reasons
@@ -26,7 +27,16 @@ def score(
 
     `features`: `features_at` of the model's views; `as_of` is taken from it. A classifier's score is a probability
     and its effects are log-odds, a regressor's score and effects are money (never below 0).
+
+    Raises:
+        Conflict: a feature that the model was trained on is gone.
     """
+    gone = [n for n in trained.additive.names if n not in features.columns]
+    if gone:
+        raise Conflict(
+            f"model {trained.model} version {trained.version} reads {', '.join(gone)}, which no feature view gives now; "
+            "put the view back, or train the model again"
+        )
     people = features.filter(model.eligible)
     points, contributions, _ = explained(trained, model, people)
     described = {f.name: f for v in views_of(model, views) for f in v.features}

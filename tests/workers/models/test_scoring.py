@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from onefold_storage import schema
+from onefold_storage.errors import Conflict
 from onefold_workers import explanation, offering
 from onefold_workers.feature_view import Feature
 from onefold_workers.features import features_at, rows_at
@@ -101,6 +102,13 @@ def test_partitions_score_as_the_whole(churn, trained, declared, views, shop, no
         )
         parts.append(score(trained["churn"], declared["churn"], views, features_at(plain, history, now), "run 1"))
     assert pl.concat(parts).sort("golden_id").equals(churn.sort("golden_id"))
+
+
+def test_a_feature_that_is_gone_is_named(trained, declared, views, customer_features) -> None:
+    with pytest.raises(
+        Conflict, match="model churn version .* reads morning_share, which no feature view gives now"
+    ):
+        score(trained["churn"], declared["churn"], views, customer_features.drop("morning_share"))
 
 
 def test_ranks_go_from_the_highest_score(churn) -> None:
