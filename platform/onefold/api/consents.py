@@ -91,9 +91,9 @@ def record(
 ) -> Answer:
     """An objection (DENIED, REVOKED) holds from the next request on, on every replica.
 
-    A grant lifts an earlier wish of the same subject that names the same data use and channel (or `any` channel of that
-    use), and allows contact from the next publication on. The answer
-    does not tell whether the subject is known.
+    A grant lifts an earlier wish of the same subject for the same data use and channel (by name, it also lifts its
+    part of one against `any` channel), and allows contact from the next publication on. The answer does not tell
+    whether the subject is known.
     """
     snapshot = _published(shared)
     if snapshot is not None:
