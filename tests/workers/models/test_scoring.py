@@ -106,7 +106,7 @@ def test_partitions_score_as_the_whole(churn, trained, declared, views, shop, no
 
 def test_a_feature_that_is_gone_is_named(trained, declared, views, customer_features) -> None:
     with pytest.raises(
-        Conflict, match="model churn version .* reads morning_share, which no feature view gives now"
+        Conflict, match=r"model churn version .* reads morning_share, which no feature view gives now"
     ):
         score(trained["churn"], declared["churn"], views, customer_features.drop("morning_share"))
 
