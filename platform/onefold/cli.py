@@ -14,6 +14,7 @@ import typer
 from onefold.commands import demo, flows, identity, keys, serve, sources, state, workspace
 from onefold_storage.errors import BadInput, OnefoldError
 
+_INTERRUPTED = ("interrupted; run it again to go on", 130)
 _USUAL = (
     errno.ENOENT,
     errno.EACCES,
@@ -52,7 +53,11 @@ def main() -> None:
     except OnefoldError as error:
         _end(str(error), error.exit_code)
     except KeyboardInterrupt:
-        _end("interrupted; run it again to go on", 130)
+        _end(*_INTERRUPTED)
+    except SystemExit as end:
+        if end.code == _INTERRUPTED[1]:  # typer hears Ctrl-C first, and says nothing
+            _end(*_INTERRUPTED)
+        raise
     except Exception as error:
         known = _of_the_machine(error)
         if known is None:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from multiprocessing import resource_tracker
 from typing import Any, TypeVar
 
 import dask
@@ -62,20 +64,34 @@ def _connected(settings: WorkerSettings) -> Iterator[Client]:
         "distributed.admin.log-length": 0,
         "distributed.worker.preload": ["onefold_workers.worker_preload"],
     }
-    with (
-        dask.config.set(quiet),
-        LocalCluster(
-            n_workers=settings.dask_workers or min(os.cpu_count() or 1, 8),
-            threads_per_worker=1,
-            processes=True,
-            memory_limit=settings.dask_memory,
-            host="127.0.0.1",
-            dashboard_address=f"127.0.0.1:{settings.dask_dashboard_port}",
-            silence_logs=logging.CRITICAL,
-        ) as local,
-        Client(local, set_as_default=False) as client,
-    ):
-        yield client
+    with dask.config.set(quiet):
+        with _deaf_to_interrupts():
+            started = LocalCluster(
+                n_workers=settings.dask_workers or min(os.cpu_count() or 1, 8),
+                threads_per_worker=1,
+                processes=True,
+                memory_limit=settings.dask_memory,
+                host="127.0.0.1",
+                dashboard_address=f"127.0.0.1:{settings.dask_dashboard_port}",
+                silence_logs=logging.CRITICAL,
+            )
+        with started as local, Client(local, set_as_default=False) as client:
+            yield client
+
+
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Workers and threads that are started inside do not hear Ctrl-C: it is for the command, which ends them.
+
+    A terminal sends it to the whole group, and each worker would print where it was. It is blocked, not ignored, so
+    that this thread hears it at the end.
+    """
+    resource_tracker.ensure_running()  # started later, it would open the thread's ears again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def spread(
