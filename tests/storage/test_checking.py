@@ -150,7 +150,7 @@ def test_an_absent_optional_column_is_null_and_an_absent_required_one_holds_the_
 ) -> None:
     rows = check(make_contract(), _batch(pa.table({"id": ["1"]}))).rows
     assert rows["name"].to_list() == [None]
-    with pytest.raises(BadInput, match="required column id of contract \\w+ is absent") as caught:
+    with pytest.raises(BadInput, match=r"required column id of contract \w+ is absent") as caught:
         check(make_contract(), _batch(pa.table({"ann@example.com": ["bob@example.com"]})))
     assert "example.com" not in str(caught.value), "without a header line, names of columns are data"
 
