@@ -337,7 +337,11 @@ PERMISSIONS = Table(
         _text("channel", "the channel", required=True),
         Column("allowed", pa.bool_(), "true only where it is lawful", required=True),
         _text("lawful_basis", "the basis relied on"),
-        _text("reason", "granted, denied, revoked, no_consent, no_contact_point, no_purpose, objection, …", required=True),
+        _text(
+            "reason",
+            "granted, denied, revoked, no_consent, no_contact_point, no_purpose, objection, …",
+            required=True,
+        ),
     ),
 )
 GOLD = (CUSTOMERS, TRAITS, SEGMENTS, SCORES, OFFERS, PERMISSIONS)
