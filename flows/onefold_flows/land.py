@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from prefect import flow, task
@@ -28,7 +29,7 @@ def land_stage(sources: list[str] | None = None) -> Outcome:
             installation, contracts, on_done=lambda n, of: announce("land", "step", f"{n} of {of} sources")
         )
         totals = {k: sum(getattr(p, k) for r in results for p in r.packages) for k in COUNTS}
-        errors = tuple(e for r in results for e in r.errors)
+        errors = tuple(e for r in results for e in (*r.errors, *_failed(r.packages)))
         packages = [_counts(p) for r in results for p in r.packages]
         page = table(["source", "origin", "status", *COUNTS], [list(p.values()) for p in packages])
         page += "".join(f"\n- held: {e}" for e in errors)
@@ -39,6 +40,11 @@ def land_stage(sources: list[str] | None = None) -> Outcome:
     return run_stage("land", body)
 
 
+def _failed(packages: Iterable[Package]) -> Iterator[str]:
+    """A line for each package of this run that has bad rows; sent again, they are repeated and told no more."""
+    return (f"{p.origin}: {p.message}" for p in packages if p.failed and p.message)
+
+
 def _counts(package: Package) -> dict[str, Any]:
     facts = {"source": package.source, "origin": package.origin, "status": package.status}
     return facts | {k: getattr(package, k) for k in COUNTS}
@@ -46,7 +52,7 @@ def _counts(package: Package) -> dict[str, Any]:
 
 @flow(name="land")
 def land(sources: list[str] | None = None) -> dict[str, Any]:
-    """Land the named sources, or all; raises at the end if a delivery was held back."""
+    """Land the named sources, or all; raises at the end if a delivery was held back or rows failed."""
     outcome = land_stage(sources)
     if outcome.errors:
         raise HeldBack.after(outcome.errors, outcome.facts)

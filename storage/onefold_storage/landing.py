@@ -35,6 +35,7 @@ class _Counts:
     failed: int = 0
     repeated: int = 0
     suppressed: int = 0
+    first: BadRow | None = None
 
 
 class Lander:
@@ -89,7 +90,7 @@ class Lander:
             self._keep_vanished(bronze, shape, package, state)
         done = Package(
             contract.id, seq, delivery.content, delivery.origin, counts.sent, counts.landed, counts.failed,
-            counts.repeated, counts.suppressed, started, self._clock.now(),
+            counts.repeated, counts.suppressed, started, self._clock.now(), message=_told(counts),
         )  # fmt: skip
         parts, bad_parts = bronze.close(), failed.close()
         write_manifest(self._lake, done)
@@ -124,6 +125,7 @@ class Lander:
             counts.repeated += repeated
             bad = (*bad, *twice)
         counts.failed += len(bad)
+        counts.first = counts.first or (min(bad, key=lambda b: b.row_id) if bad else None)
         return Checked(rows, bad)
 
     def _keep_good(
@@ -198,3 +200,11 @@ class Lander:
                     list(Schema.from_arrow(pa.schema(added)).fields)
                 )
         return TableShape(pa.schema([*present, *added]), (), statistics, required)
+
+
+def _told(counts: _Counts) -> str | None:
+    """What the first bad row is at fault for, if there is one; rows are counted from 1, as people do."""
+    if counts.first is None:
+        return None
+    rows = f"{counts.failed:,} of {counts.sent:,} rows are kept as failed events"
+    return f"{rows}; the first is row {counts.first.row_id + 1}: {counts.first.message}"

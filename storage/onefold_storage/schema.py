@@ -193,7 +193,9 @@ CONSENTS = Table(
         _text("subject", "the record key, or the standardised contact point", personal=True, required=True),
         _text("data_use", "the purpose, such as marketing", required=True),
         _text("channel", "email, phone, sms, post, … or `any`", required=True),
-        _text("state", "GRANTED, DENIED or REVOKED", required=True),
+        _text(
+            "state", "GRANTED, DENIED or REVOKED; of no meaning in a deleted row: nothing is said", required=True
+        ),
         _text("lawful_basis", "consent, contract, legitimate_interest, …"),
         _text("evidence", "where the wish was expressed", personal=True),
     ),
@@ -287,7 +289,7 @@ TRAITS = Table(
         _GOLDEN,
         _text("trait", "its name", required=True),
         Column("number", pa.float64(), "value where it is a number"),
-        _text("text", "value where it is text"),
+        _text("text", "value where it is text; a workspace's own trait may name a person", personal=True),
         _time("as_of", "the cut-off", required=True),
     ),
 )

@@ -38,6 +38,8 @@ PARTLY = {
     "broken.ndjson": (2, 3),
 }
 """What lands as far as it is good: (landed, failed)."""
+TOLD = len(HELD) + sum(failed > 0 for _, failed in PARTLY.values())
+"""Lines on standard error: one for each file held back, one for each with bad rows."""
 
 
 def write_files(folder: Path) -> None:
@@ -95,12 +97,19 @@ def test_one_line_names_what_was_held_back(day: Any, name: str) -> None:
 def test_nothing_else_is_said(day: Any, plain: Callable[[str], None]) -> None:
     _, stderr, _ = day
     plain(stderr)
-    assert len([line for line in stderr.splitlines() if line.startswith("onefold: ")]) == len(HELD)
+    assert len([line for line in stderr.splitlines() if line.startswith("onefold: ")]) == TOLD
+
+
+@pytest.mark.parametrize("name", [n for n, (_, failed) in PARTLY.items() if failed])
+def test_one_line_names_the_first_bad_row(day: Any, name: str) -> None:
+    _, stderr, _ = day
+    (about,) = (line for line in stderr.splitlines() if f"{name}: " in line)
+    assert re.search(rf"{PARTLY[name][1]} of \d+ rows are kept as failed events; the first is row \d+: ", about)
 
 
 def test_the_rest_went_the_whole_walk(day: Any) -> None:
     home, _, facts = day
-    assert len(facts["land"]["errors"]) == len(HELD)
+    assert len(facts["land"]["errors"]) == TOLD
     good = sum(landed for landed, _ in PARTLY.values())
     assert facts["integrate"]["records"] == good
     assert home.table("silver/contact_records").height == good

@@ -216,7 +216,3 @@ def _baskets(bought: pl.DataFrame) -> pl.DataFrame:
         pl.col("quantity").sum(),
         pl.len().cast(pl.Int64).alias("lines"),
     )
-
-
-TABLE_NAMES = tuple(f.name for f in fields(Tables))
-"""What a view may read, by name."""

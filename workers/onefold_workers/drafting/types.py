@@ -9,8 +9,6 @@ import polars as pl
 from onefold_workers.drafting.kinds import Guess
 from onefold_workers.drafting.profile import Profile
 
-_AS_TEXT = ("phone", "postcode", "house_number", "external_id", "street", "address_line2", "full_name", "gender")
-
 
 @dataclass(frozen=True)
 class Type:

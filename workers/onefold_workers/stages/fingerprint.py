@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
-from types import ModuleType
 from typing import Any
 
 from onefold_storage.lake import Lake
@@ -16,9 +14,3 @@ def fingerprint(lake: Lake, tables: list[str], **facts: Any) -> str:
     files = {t: lake.files(t) for t in sorted(tables)}
     text = json.dumps([files, facts], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def code_of(*modules: ModuleType) -> str:
-    """SHA-256 of modules' source: a changed rule recomputes what it made."""
-    text = "".join(inspect.getsource(m) for m in modules)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
