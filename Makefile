@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 BIN := .venv/bin
-.PHONY: help setup demo test lint format lock secrets clean
+.PHONY: help setup demo test chaos lint format lock secrets clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,6 +16,9 @@ demo: ## set up what the product needs, run the main job on real data, and go on
 
 test: setup lint ## set up, then lint and run every test that this machine can run
 	@$(BIN)/pytest
+
+chaos: setup ## kill whole runs at any moment and see the next one complete them; minutes
+	@$(BIN)/pytest -m chaos
 
 lint: setup ## style, types, and the import rules of the four floors
 	@$(BIN)/ruff check

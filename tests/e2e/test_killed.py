@@ -25,7 +25,13 @@ import psutil
 import pytest
 from polars.testing import assert_frame_equal
 
-pytestmark = [pytest.mark.slow, pytest.mark.needs_prefect, pytest.mark.needs_dask, pytest.mark.timeout(900)]
+pytestmark = [
+    pytest.mark.chaos,
+    pytest.mark.slow,
+    pytest.mark.needs_prefect,
+    pytest.mark.needs_dask,
+    pytest.mark.timeout(900),
+]
 
 STAGES = ("land", "integrate", "train", "score", "publish")
 RUN_OF_ITS_OWN = {"_landed_at", "landed_at", "registered_at", "computed_at", "run_id"}
@@ -56,11 +62,10 @@ def copy_of(home: Any, folder: Path) -> Any:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(home: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Where the run was left alone."""
+def undisturbed(home: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, dict[str, Any]]:
+    """A home where the run was left alone, and what it told."""
     quiet = copy_of(home, tmp_path_factory.mktemp("undisturbed") / "home")
-    quiet.told("refresh")
-    return quiet
+    return quiet, quiet.told("refresh")
 
 
 class Victim:
@@ -128,8 +133,9 @@ def tables(home: Any) -> Iterator[tuple[str, pl.DataFrame]]:
         yield name, frame.sort(pl.all().hash(seed=1)) if frame.width else frame
 
 
-def check_same(home: Any, expected: Any) -> None:
-    """Same tables, rows, decimals and golden IDs; the publication holds as much."""
+def check_same(home: Any, facts: dict[str, Any], undisturbed: tuple[Any, dict[str, Any]]) -> None:
+    """Same tables, rows, decimals and golden IDs; the publication holds as much (`facts`: of the last run)."""
+    expected, told = undisturbed
     ours, theirs = dict(tables(home)), dict(tables(expected))
     assert ours.keys() == theirs.keys()
     for name, frame in ours.items():
@@ -145,7 +151,7 @@ def check_same(home: Any, expected: Any) -> None:
     assert [m["name"] for m in found["models"]] == [m["name"] for m in wanted["models"]]
     for ours_, theirs_ in zip(found["models"], wanted["models"], strict=True):
         assert ours_["value"] == pytest.approx(theirs_["value"], rel=1e-9)
-    assert found["publication"]["facts"]["counts"] == wanted["publication"]["facts"]["counts"]
+    assert facts["publish"]["counts"] == told["publish"]["counts"]
 
 
 def test_killed_as_each_stage_begins_and_whenever(
@@ -160,8 +166,7 @@ def test_killed_as_each_stage_begins_and_whenever(
             victim.wait_for(stage)
         time.sleep(chance.uniform(0, 1.5) if stage else chance.uniform(2, 8))
         victim.end(signal.SIGKILL, group=stage != "land")
-    struck.told("refresh")
-    check_same(struck, undisturbed)
+    check_same(struck, struck.told("refresh"), undisturbed)
 
 
 def test_interrupted_says_one_line_and_goes_on_next_time(
@@ -178,8 +183,7 @@ def test_interrupted_says_one_line_and_goes_on_next_time(
         plain(said)
         rest = [line for line in said.splitlines() if "✓" not in line]
         assert rest == ["onefold: interrupted; run it again to go on"]
-    stopped.told("refresh")
-    check_same(stopped, undisturbed)
+    check_same(stopped, stopped.told("refresh"), undisturbed)
 
 
 def test_its_own_prefect_server_is_found_again(home: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
