@@ -1,8 +1,7 @@
 """Killed at any moment, run again without help: the same tables as if nothing had happened.
 
 Two homes hold the same data, the same clock and the same `secret`. In one, `onefold refresh` runs undisturbed. In
-the other it is killed again and again, at the beginning of each stage and at random moments, each time going on
-from where the last one was cut off; in the end it runs through.
+the other it is cut off again and again, each time going on from there; in the end it runs through.
 """
 
 from __future__ import annotations
@@ -33,7 +32,6 @@ pytestmark = [
     pytest.mark.timeout(900),
 ]
 
-STAGES = ("land", "integrate", "train", "score", "publish")
 RUN_OF_ITS_OWN = {"_landed_at", "landed_at", "registered_at", "computed_at", "run_id"}
 """Columns that tell when or by which run a row was written, not what is true."""
 
@@ -154,36 +152,37 @@ def check_same(home: Any, facts: dict[str, Any], undisturbed: tuple[Any, dict[st
     assert facts["publish"]["counts"] == told["publish"]["counts"]
 
 
-def test_killed_as_each_stage_begins_and_whenever(
-    home: Any, undisturbed: Any, tmp_path_factory: pytest.TempPathFactory
+ATTACKS = (
+    ("", signal.SIGKILL, True),
+    ("", signal.SIGINT, True),
+    ("land", signal.SIGKILL, False),
+    ("integrate", signal.SIGINT, True),
+    ("train", signal.SIGKILL, True),
+)
+"""After which stage's end (nothing: from the start), by which signal, to all its processes or to the first alone."""
+
+
+def test_cut_off_again_and_again_it_ends_as_if_nothing_had_happened(
+    home: Any,
+    undisturbed: tuple[Any, dict[str, Any]],
+    plain: Callable[[str], None],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    """kill -9: before landing, as each stage begins, a random while after; of all its processes or the first alone."""
+    """kill -9 and Ctrl-C, as stages begin and a random while after; each run goes on from where it was cut off."""
     chance = random.Random(5)
-    struck = copy_of(home, tmp_path_factory.mktemp("killed") / "home")
-    for stage in ("", *STAGES[:-1]):
+    struck = copy_of(home, tmp_path_factory.mktemp("struck") / "home")
+    for stage, how, group in ATTACKS:
         victim = Victim(struck)
         if stage:
             victim.wait_for(stage)
-        time.sleep(chance.uniform(0, 1.5) if stage else chance.uniform(2, 8))
-        victim.end(signal.SIGKILL, group=stage != "land")
+        time.sleep(chance.uniform(0, 1.5) if stage else chance.uniform(2, 6))
+        said = victim.end(how, group=group)
+        assert victim.process.returncode == (130 if how == signal.SIGINT else -how), said
+        if how == signal.SIGINT:
+            plain(said)
+            rest = [line for line in said.splitlines() if "✓" not in line]
+            assert rest == ["onefold: interrupted; run it again to go on"]
     check_same(struck, struck.told("refresh"), undisturbed)
-
-
-def test_interrupted_says_one_line_and_goes_on_next_time(
-    home: Any, undisturbed: Any, plain: Callable[[str], None], tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """Ctrl-C, which a terminal sends to the whole group."""
-    stopped = copy_of(home, tmp_path_factory.mktemp("interrupted") / "home")
-    for stage in ("land", "integrate"):
-        victim = Victim(stopped)
-        victim.wait_for(stage)
-        time.sleep(0.3)
-        said = victim.end(signal.SIGINT)
-        assert victim.process.returncode == 130, said
-        plain(said)
-        rest = [line for line in said.splitlines() if "✓" not in line]
-        assert rest == ["onefold: interrupted; run it again to go on"]
-    check_same(stopped, stopped.told("refresh"), undisturbed)
 
 
 def test_its_own_prefect_server_is_found_again(home: Any, tmp_path_factory: pytest.TempPathFactory) -> None:
@@ -192,15 +191,15 @@ def test_its_own_prefect_server_is_found_again(home: Any, tmp_path_factory: pyte
     from onefold_flows.background import Background
 
     alone = copy_of(home, tmp_path_factory.mktemp("alone") / "home")
-    alone.environment.pop("ONEFOLD_PREFECT_API_URL")
+    for name in ("ONEFOLD_PREFECT_API_URL", "PREFECT_API_URL"):
+        alone.environment.pop(name, None)
     process = Background(server.NAME, alone.path)
     try:
         victim = Victim(alone)
         end = time.monotonic() + 60
-        while process.find() is None and time.monotonic() < end:
+        while (facts := process.find()) is None:
+            assert time.monotonic() < end, "no server was started"
             time.sleep(0.1)
-        facts = process.find()
-        assert facts is not None
         os.killpg(victim.process.pid, signal.SIGKILL)
         victim.process.wait(30)
         alone.told("land")
