@@ -15,7 +15,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.needs_prefect, pytest.mark.needs_dask, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.needs_prefect, pytest.mark.needs_dask, pytest.mark.timeout(900)]
 
 ROWS = [(i, f"Person{i}", f"p{i}@example.org", i * 2) for i in range(50)]
 GOOD = "id,name,email,age\n" + "".join(f"{a},{b},{c},{d}\n" for a, b, c, d in ROWS)

@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.needs_prefect, pytest.mark.needs_dask, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.needs_prefect, pytest.mark.needs_dask, pytest.mark.timeout(900)]
 
 MEMBERS, CUSTOMERS = 300, 600
 
