@@ -112,7 +112,7 @@ def test_no_tracked_file_names(pattern: re.Pattern[str], why: str) -> None:
     [
         (ADDRESS, "uv @ https" + "://files.example.org/packages/uv-1.0-py3-none-any.whl"),
         (ADDRESS, "--index" + "-url https://example.org"),
-        (ADDRESS, '"resolved": "https' + '://example.org/x"'),
+        (ADDRESS, '"resolved"' + ': "https://example.org/x"'),
         (MACHINE_PATH, 'open("/home/ada/data.csv")'),
         (MACHINE_PATH, "cd /wo" + "rk/thing"),
     ],
