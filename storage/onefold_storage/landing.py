@@ -18,12 +18,13 @@ from onefold_storage.checking import Checked, check
 from onefold_storage.clock import Clock
 from onefold_storage.contracts import Contract
 from onefold_storage.deliveries import BadRow, Batch, Delivery
-from onefold_storage.errors import BadContract, BadInput, OnefoldError
+from onefold_storage.errors import BadInput, OnefoldError
+from onefold_storage.evolution import bronze_shape
 from onefold_storage.lake import Lake, TableShape
 from onefold_storage.manifests import APP, committed_seq, read_manifest, write_manifest
 from onefold_storage.packages import Package, Packages
 from onefold_storage.parts import PartWriter
-from onefold_storage.schema import BRONZE_META, FAILED_EVENTS
+from onefold_storage.schema import FAILED_EVENTS
 from onefold_storage.snapshots import SnapshotState
 from onefold_storage.suppressor import Suppressor
 
@@ -75,7 +76,7 @@ class Lander:
         return last
 
     def _land(self, contract: Contract, delivery: Delivery, seq: int, started: datetime) -> Package:
-        shape = self._shape(contract)
+        shape = bronze_shape(self._lake, contract)
         package = Package(contract.id, seq, delivery.content, delivery.origin, 0, 0, 0, 0, 0, started, started)
         bronze = self._lake.writer(contract.bronze, shape=shape)
         failed = self._lake.writer(FAILED_EVENTS.name, partition={"source": contract.id})
@@ -174,32 +175,6 @@ class Lander:
         if self._lake.transaction(FAILED_EVENTS.name, f"{APP}:{source}") >= seq:
             predicate = f"source = '{source}' AND package_id >= '{source}-{seq:08d}'"
             self._lake.handle(FAILED_EVENTS.name).delete(predicate)
-
-    def _shape(self, contract: Contract) -> TableShape:
-        """The bronze table's shape: what it has, then what the contract adds."""
-        meta = [pa.field(c.name, c.type) for c in BRONZE_META]
-        wanted = pa.schema([*contract.arrow, *meta])
-        statistics = ("_package_id", "_row_id", "_landed_at", "_deleted")
-        required = tuple(c.name for c in BRONZE_META if c.required)
-        if not self._lake.exists(contract.bronze):
-            return TableShape(wanted, (), statistics, required)
-        present = pa.schema(self._lake.handle(contract.bronze).schema().to_arrow())
-        changed = [f"{f.name} from {present.field(f.name).type} to {f.type}" for f in wanted
-                   if f.name in present.names and present.field(f.name).type != f.type]  # fmt: skip
-        if changed:
-            raise BadContract(
-                f"{contract.id}: the contract changes the type of {'; '.join(changed)}; that breaks what has "
-                "landed: give the column a new name, or keep its type"
-            )
-        added = [f for f in wanted if f.name not in present.names]
-        if added:
-            from deltalake import Schema
-
-            with self._lake.lock(contract.bronze):
-                self._lake.handle(contract.bronze).alter.add_columns(
-                    list(Schema.from_arrow(pa.schema(added)).fields)
-                )
-        return TableShape(pa.schema([*present, *added]), (), statistics, required)
 
 
 def _told(counts: _Counts) -> str | None:
