@@ -19,23 +19,27 @@ COUNTS = ("sent", "landed", "failed", "repeated", "suppressed")
 
 @task(name="land")
 def land_stage(sources: list[str] | None = None) -> Outcome:
-    """Land the named sources, or all of the workspace's contracts. A held delivery stops no other."""
+    """Land the named sources, or all of the workspace's contracts. A held delivery stops no other.
+
+    Nor does a contract that is not valid: it is among the errors, and the fact `invalid` counts such ones.
+    """
 
     def body(installation: Installation, _run: str) -> Outcome:
-        contracts = installation.workspace.contracts()
+        contracts, broken = installation.workspace.sound_contracts()
         if sources:
-            contracts = [installation.workspace.contract(s) for s in sources]
+            contracts, broken = [installation.workspace.contract(s) for s in sources], []
         results = land_sources(
             installation, contracts, on_done=lambda n, of: announce("land", "step", f"{n} of {of} sources")
         )
         totals = {k: sum(getattr(p, k) for r in results for p in r.packages) for k in COUNTS}
-        errors = tuple(e for r in results for e in (*r.errors, *_failed(r.packages)))
+        errors = (*map(str, broken), *(e for r in results for e in (*r.errors, *_failed(r.packages))))
         packages = [_counts(p) for r in results for p in r.packages]
         page = table(["source", "origin", "status", *COUNTS], [list(p.values()) for p in packages])
         page += "".join(f"\n- held: {e}" for e in errors)
         line = f"{totals['landed']:,} rows landed from {len(contracts)} source{'s' * (len(contracts) != 1)}"
         line += "".join(f", {totals[k]:,} {k}" for k in COUNTS[2:] if totals[k])
-        return Outcome({"packages": packages, "errors": list(errors), **totals}, line, page, errors=errors)
+        facts = {"packages": packages, "errors": list(errors), "invalid": len(broken), **totals}
+        return Outcome(facts, line, page, errors=errors)
 
     return run_stage("land", body)
 

@@ -17,9 +17,14 @@ from onefold_workers.cluster import cluster
 
 @flow(name="refresh")
 def refresh(sources: list[str] | None = None, retrain: bool = False) -> dict[str, Any]:
-    """The whole walk. What was held back at landing stops nothing else, and is told at the end."""
+    """The whole walk. What was held back at landing stops nothing else, and is told at the end.
+
+    A contract that is not valid ends the walk after landing: without it, customers would be told wrong.
+    """
     with cluster():
         landed = land_stage(sources)
+        if landed.facts["invalid"]:
+            raise HeldBack.after(landed.errors, {"land": landed.facts})
         outcomes = {
             "land": landed,
             "integrate": integrate_stage(retrain),

@@ -13,8 +13,10 @@ from onefold_storage.workspace import Workspace
 
 
 @contextmanager
-def flow_server(sources: Iterable[str] | None = None) -> Iterator[str]:
+def flow_server(sources: Iterable[str] | None = None, *, lands: bool = False) -> Iterator[str]:
     """The API address of a Prefect server; one that this call had to start is ended with it.
+
+    `lands`: what is valid can be landed, whatever is wrong with the other contracts.
 
     Raises:
         NotFound: there is no workspace, or none of `sources` in it. BadContract: a declaration is not valid.
@@ -23,7 +25,9 @@ def flow_server(sources: Iterable[str] | None = None) -> Iterator[str]:
 
     settings = StorageSettings()
     workspace = Workspace.open(settings.workspace_folder)  # clear errors before a server is started
-    workspace.contracts()
+    sound, broken = workspace.sound_contracts()
+    if broken and not (lands and sound):
+        raise broken[0]
     for source in sources or ():
         workspace.contract(source)
     prefect = server.start(settings.root)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 import orjson
@@ -68,13 +67,10 @@ def sources(installation: Installation) -> list[dict[str, Any]]:
     """Each source of the workspace: what landed, what failed, how fresh it is against its objective (seconds)."""
     lake, now = installation.lake, installation.clock.now()
     failed = dict(lake.scan(FAILED_EVENTS.name).group_by("source").len().collect().iter_rows())
-    landed: dict[str, datetime] = {}
-    for package in installation.ledger.packages.list():
-        if package.status == "committed" and package.committed_at:
-            landed[package.source] = max(package.committed_at, landed.get(package.source, package.committed_at))
+    totals = installation.ledger.packages.totals()
     found = []
-    for contract in installation.workspace.contracts():
-        last = landed.get(contract.id)
+    for contract in installation.workspace.sound_contracts()[0]:
+        last = totals[contract.id].last_committed_at if contract.id in totals else None
         age = (now - last).total_seconds() if last else None
         objective = contract.rules.freshness.total_seconds()
         found.append(

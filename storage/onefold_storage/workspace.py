@@ -81,24 +81,41 @@ class Workspace:
         Raises:
             BadContract: one is not valid, or two have the same id.
         """
+        sound, broken = self.sound_contracts()
+        if broken:
+            raise broken[0]
+        return sound
+
+    def sound_contracts(self) -> tuple[list[Contract], list[BadContract]]:
+        """The contracts that are valid, by id, and what is wrong with the others. An id named twice is nobody's."""
         found: dict[str, Contract] = {}
+        twice: set[str] = set()
+        broken: list[BadContract] = []
         for path in self._files("contract"):
-            contract = contracts.read(path)
+            try:
+                contract = contracts.read(path)
+            except BadContract as error:
+                broken.append(error)
+                continue
             if contract.id in found:
-                raise BadContract(f"{path}: id: {contract.id!r} is the id of another contract too")
+                twice.add(contract.id)
+                broken.append(BadContract(f"{path}: id: {contract.id!r} is the id of another contract too"))
             found[contract.id] = contract
-        return [found[k] for k in sorted(found)]
+        return [found[k] for k in sorted(found) if k not in twice], broken
 
     def contract(self, source: str) -> Contract:
-        """One contract.
+        """One contract, whatever is wrong with others.
 
         Raises:
-            NotFound: no contract has that id.
+            NotFound: no contract has that id. BadContract: likewise, but one that is not valid may be meant.
         """
-        for contract in self.contracts():
+        sound, broken = self.sound_contracts()
+        for contract in sound:
             if contract.id == source:
                 return contract
-        known = ", ".join(c.id for c in self.contracts()) or "none"
+        if broken:
+            raise broken[0]
+        known = ", ".join(c.id for c in sound) or "none"
         raise NotFound(f"{source}: no contract in {self.folder / 'contracts'} has this id; there are {known}")
 
     def yaml(self, kind: str) -> dict[str, object]:

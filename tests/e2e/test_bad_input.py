@@ -204,6 +204,24 @@ def test_a_contract_that_is_not_one(new_home: Callable[..., Any], contracts: dic
     assert len([line for line in stderr.splitlines() if line.startswith("onefold: ")]) == 1
 
 
+def test_a_contract_that_is_not_one_stops_no_other(new_home: Callable[..., Any]) -> None:
+    home = new_home()
+    (home.path / "files").mkdir()
+    data = home.path / "files" / "people.csv"
+    data.write_text(GOOD)
+    assert home.run("source", "draft", str(data), "--out", str(home.contract("people"))).returncode == 0
+    home.contract("broken").write_text("just text")
+    done = home.run("refresh", "--json")
+    assert (done.returncode, done.stderr.count("onefold: ")) == (2, 1), done.stderr
+    assert "broken.yaml: expected an ODCS data contract, found str" in done.stderr
+    assert json.loads(done.stdout)["land"]["landed"] == GOOD.count("\n") - 1
+    status = home.told("status")
+    assert {t["name"] for t in status["tables"]} == {"bronze/people", "registry/declarations"}  # no customers
+    assert home.run("land", "people").returncode == 0
+    home.contract("broken").unlink()
+    assert home.run("integrate").returncode == 0
+
+
 def test_commands_without_what_they_need(new_home: Callable[..., Any], tmp_path: Path) -> None:
     bare = new_home(init=False)
     for command in ("land", "integrate", "train", "score", "publish", "refresh"):

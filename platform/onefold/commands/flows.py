@@ -24,7 +24,7 @@ def run(name: str, *, json: bool, **parameters: Any) -> dict[str, Any]:
     from onefold.running import flow_server, load_flow
 
     held: HeldBack | None = None
-    with flow_server(parameters.get("sources")), stages():
+    with flow_server(parameters.get("sources"), lands="sources" in parameters), stages():
         try:
             facts = load_flow(name)(**parameters)
         except HeldBack as error:

@@ -67,7 +67,7 @@ def list_sources(json: Annotated[bool, typer.Option("--json", help="Print a JSON
     installation = Installation(StorageSettings())
     rows = [
         {"source": c.id, "connector": c.rules.connector, "rows": installation.lake.rows(c.bronze)}
-        for c in installation.workspace.contracts()
+        for c in installation.workspace.sound_contracts()[0]
     ]
     if json:
         print_json({"sources": rows})
