@@ -5,8 +5,9 @@ Connectors (floor 2) produce these, landing (floor 1) consumes them, so the word
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pyarrow as pa
 
@@ -30,11 +31,27 @@ class Batch:
     bytes are not valid text), Parquet and SQL give their own types. Columns beyond the contract may be present.
     `row_ids`: one int64 a row, its place in the delivery from 0, bad rows counted.
     `bad`: rows of this stretch that could not be read.
+    `repeated`, `suppressed`: rows that are in neither, since they landed before, or are a person's who was erased.
     """
 
     rows: pa.Table
     row_ids: pa.Array
     bad: tuple[BadRow, ...] = field(default=())
+    repeated: int = 0
+    suppressed: int = 0
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request that its sender named by a key: `events` rows of a package from row `first` on.
+
+    `key` and `body` are keyed hashes: of the sender's key, and of what was sent under it.
+    """
+
+    key: str
+    body: str
+    first: int
+    events: int
 
 
 @dataclass(frozen=True)
@@ -43,8 +60,13 @@ class Delivery:
 
     `origin` says where it came from, for people (a file's path, a table's name), without secrets.
     `batches` is read once, lazily, so that memory does not grow with the delivery.
+    `requests`: those that named themselves by a key; complete when the batches have been read.
+    `bookmark`: asked after the last batch, says in JSON where the source's reader then stands; it is committed
+    together with the rows, and the next reading begins there. It holds nothing personal.
     """
 
     content: str
     origin: str
     batches: Iterator[Batch]
+    requests: list[Request] = field(default_factory=list)
+    bookmark: Callable[[], Any] | None = None

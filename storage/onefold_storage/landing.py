@@ -18,6 +18,7 @@ from onefold_storage.checking import Checked, check
 from onefold_storage.clock import Clock
 from onefold_storage.contracts import Contract
 from onefold_storage.deliveries import BadRow, Batch, Delivery
+from onefold_storage.drift import Drift, remember
 from onefold_storage.errors import BadInput, OnefoldError
 from onefold_storage.evolution import bronze_shape
 from onefold_storage.lake import Lake, TableShape
@@ -81,20 +82,25 @@ class Lander:
         bronze = self._lake.writer(contract.bronze, shape=shape)
         failed = self._lake.writer(FAILED_EVENTS.name, partition={"source": contract.id})
         state = SnapshotState(self._lake, contract) if contract.rules.delivery == "snapshot" else None
-        counts = _Counts()
+        counts, drift = _Counts(), Drift(contract)
         for batch in delivery.batches:
             checked = self._checked(contract, delivery.origin, batch, state, counts)
+            drift.note(batch, checked.bad)
             self._keep_bad(failed, package, checked.bad)
             self._keep_good(bronze, shape, package, checked.rows, deleted=False)
             counts.landed += checked.rows.height
+        if seq > 1:  # a first package changes nothing
+            drift.hold(delivery.origin)
         if state and not counts.failed:  # a bad row may be the one that seems to have vanished
             self._keep_vanished(bronze, shape, package, state)
         done = Package(
             contract.id, seq, delivery.content, delivery.origin, counts.sent, counts.landed, counts.failed,
-            counts.repeated, counts.suppressed, started, self._clock.now(), message=_told(counts),
+            counts.repeated, counts.suppressed, started, self._clock.now(),
+            message=_told(counts, remember(self._lake, contract, drift, package.package_id, started)),
+            requests=tuple(delivery.requests),
         )  # fmt: skip
         parts, bad_parts = bronze.close(), failed.close()
-        write_manifest(self._lake, done)
+        write_manifest(self._lake, done, delivery.bookmark() if delivery.bookmark else None)
         if bad_parts or self._lake.exists(FAILED_EVENTS.name):
             with self._lake.lock(FAILED_EVENTS.name):
                 self._forget_abandoned(contract.id, seq)
@@ -109,7 +115,9 @@ class Lander:
     def _checked(
         self, contract: Contract, origin: str, batch: Batch, state: SnapshotState | None, counts: _Counts
     ) -> Checked:
-        counts.sent += batch.rows.num_rows + len(batch.bad)
+        counts.sent += batch.rows.num_rows + len(batch.bad) + batch.repeated + batch.suppressed
+        counts.repeated += batch.repeated
+        counts.suppressed += batch.suppressed
         try:
             checked = check(contract, batch)
         except BadInput as error:

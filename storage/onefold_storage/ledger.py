@@ -28,6 +28,7 @@ from onefold_storage.keys import Keys
 from onefold_storage.ledger_access import Access
 from onefold_storage.packages import Packages
 from onefold_storage.publication_log import PublicationLog
+from onefold_storage.requests import Requests
 from onefold_storage.runs import Runs
 from onefold_storage.suppression import SuppressionList
 from onefold_storage.wishes import Wishes
@@ -47,6 +48,11 @@ class Books:
     def packages(self) -> Packages:
         """Load packages."""
         return Packages(self._access)
+
+    @cached_property
+    def requests(self) -> Requests:
+        """Requests that landed under their sender's key."""
+        return Requests(self._access, self._clock)
 
     @cached_property
     def bookmarks(self) -> Bookmarks:

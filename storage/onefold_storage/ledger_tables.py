@@ -100,6 +100,21 @@ load_packages = Table(
 )
 
 
+class IngestRequestColumns(TypedColumns):
+    """A request that landed under its sender's key, as keyed hashes, and where its rows are; kept for some days."""
+
+    source = Column(String(63), primary_key=True)
+    key = Column(String(32), primary_key=True)
+    body: Named[str] = Column(String(32))
+    content: Named[str] = Column(String(128))
+    first: Named[int] = Column(BigInteger)
+    events: Named[int] = Column(BigInteger)
+    at: Named[datetime] = Column(Instant)
+
+
+ingest_requests = Table("ingest_requests", metadata, IngestRequestColumns, Index(None, "at"))
+
+
 class BookmarkColumns(TypedColumns):
     """A copy of where a source's reader stands; the lake has the truth."""
 

@@ -5,14 +5,16 @@ The lake is the truth (`manifests.py`); this book is the copy that is quick to a
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, select
 
+from onefold_storage.deliveries import Request
 from onefold_storage.ledger_access import Access
 from onefold_storage.ledger_tables import load_packages
+from onefold_storage.requests import keep
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,7 @@ class Package:
 
     `seq` numbers a source's committed packages from 1; `content` identifies what was sent; `status` is
     `committed`, `held` (nothing of it landed, `message` says why) or, only in answers, `repeated`.
+    `requests`: those that landed with it under a sender's key; the book gives none back, `requests.py` finds them.
     """
 
     source: str
@@ -36,6 +39,7 @@ class Package:
     committed_at: datetime | None
     status: str = "committed"
     message: str | None = None
+    requests: tuple[Request, ...] = ()
 
     @property
     def package_id(self) -> str:
@@ -78,8 +82,10 @@ class Packages:
         with self._access.write() as connection:
             ids = [package.package_id, held]
             connection.execute(load_packages.delete().where(load_packages.c.package_id.in_(ids)))
-            values = asdict(package) | {"package_id": package.package_id}
+            values = {c.name: getattr(package, c.name) for c in load_packages.c}
             connection.execute(load_packages.insert().values(**values))
+            if package.seq is not None:
+                keep(connection, package.source, package.content, package.committed_at, package.requests)
 
     def last_seq(self, source: str) -> int:
         """The last committed package of a source; 0 where there is none."""

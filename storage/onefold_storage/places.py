@@ -71,6 +71,7 @@ _OBJECTS = (
 _HASHES = "none in clear: keyed hashes of identifiers, which keep erased people from landing and wishes in force"
 _LEDGER = (
     Place("ledger", "load_packages", "none: counts of load packages, and where they came from"),
+    Place("ledger", "ingest_requests", "none: keyed hashes of requests, and which package holds their rows"),
     Place("ledger", "bookmarks", "none: how far a source was read"),
     Place("ledger", "api_keys", "none: hashes of keys, and which program has them"),
     Place("ledger", "audit", "none: who did what to opaque IDs"),
