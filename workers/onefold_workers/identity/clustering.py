@@ -19,7 +19,6 @@ from scipy.sparse.csgraph import connected_components
 from onefold_workers.identity.people import Rows
 from onefold_workers.identity.weights import Bits
 
-Flags = npt.NDArray[np.bool_]
 UNSEEN = -8.0
 """Weight of a pair inside a component that was never compared: it met under no rule."""
 LIMITS = (-8.0, 16.0)
@@ -75,15 +74,15 @@ class Links:
     """Weighed pairs of nodes, each once.
 
     `voice`: from 0 to 1, how much a pair has to say: nothing, where the two have no field in common.
-    `agree`, `differ`: whether the pair's birth dates do (neither, if unknown).
+    `agree`, `differ`: how many pairs of records behind it do so on the birth date (none, if unknown).
     """
 
     left: Rows
     right: Rows
     weight: Bits
     voice: Bits
-    agree: Flags
-    differ: Flags
+    agree: Bits
+    differ: Bits
 
     def at(self, kept: npt.NDArray[Any]) -> Links:
         """Some of them."""
@@ -95,20 +94,22 @@ class Links:
         return Links(*(np.concatenate(two) for two in zip(mine, theirs, strict=True)))
 
 
-def average_linkage(start: Rows, links: Links, threshold: float) -> Rows:
+def average_linkage(start: Rows, links: Links, threshold: float, sure: Bits | None = None) -> Rows:
     """Cluster of each node, named by its first node.
 
     `start`: clusters to begin with (must-links joined), named by a node. Pairs without a link count as `UNSEEN`,
-    those with little to say count less.
+    those with little to say count less. `sure`: by node, pairs of records behind it that agree on a birth date.
     Two clusters stay apart, whatever their mean, where each has records that agree on a birth date and no date of
     one agrees with any of the other: a person has one.
     """
     label = start.copy()
     size = np.bincount(label, minlength=len(label)).astype(np.float64)
     certain = np.zeros(len(label))
+    if sure is not None:
+        np.add.at(certain, label, sure)
     bounded = np.where(links.weight <= APART / 2, links.weight, np.clip(links.weight, *LIMITS))
     told = links.voice * (bounded - UNSEEN)
-    facts = np.stack([told, 1.0 - links.voice, links.agree.astype(np.float64), links.differ.astype(np.float64)])
+    facts = np.stack([told, 1.0 - links.voice, links.agree, links.differ])
     low, high, facts = _summed(label[links.left], label[links.right], facts, certain)
     while len(low):
         voices = size[low] * size[high] - facts[1]

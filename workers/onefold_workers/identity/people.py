@@ -27,6 +27,7 @@ class People:
     """`size` records: `columns` holds the compared values by field name, `tokens` the tokens of their names.
 
     `slots`: identifiers by field name where a record has several of a scheme, shape (size, slots).
+    `holders`: see `conflicts.py`. `copies`: how many records each one stands for.
     """
 
     size: int
@@ -36,6 +37,8 @@ class People:
     family_token: Codes
     slots: dict[str, Codes] = field(default_factory=dict)
     counted: npt.NDArray[np.float64] | None = None
+    holders: Codes | None = None
+    copies: npt.NDArray[np.integer] | None = None
 
     @property
     def persons(self) -> npt.NDArray[np.float64]:

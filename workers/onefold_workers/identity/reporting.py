@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from onefold_workers.identity.blocking import Rule
 from onefold_workers.identity.compared import Compared
 from onefold_workers.identity.model import IdentityModel
 from onefold_workers.identity.people import People, Rows
@@ -26,10 +27,11 @@ def edges(
     own: Bits,
     copies: npt.NDArray[np.integer],
     model: IdentityModel,
+    rules: tuple[Rule, ...],
 ) -> pl.DataFrame:
     """Pairs from the grey zone up with their weight and first rule; copies point to their first record."""
     kept = np.flatnonzero(weight > model.threshold + GREY)
-    names = np.array([*(r.name for r in model.rules), "component"], dtype=object)
+    names = np.array([*(r.name for r in rules), "component"], dtype=object)
     lowest = pairs.rules[kept] & (~pairs.rules[kept] + np.uint64(1))
     rule = np.where(lowest > 0, np.log2(np.maximum(lowest, 1).astype(np.float64)), len(names) - 1).astype(np.int64)
     copied = np.flatnonzero((copies[place] > 1) & (first[place] != np.arange(len(place))))

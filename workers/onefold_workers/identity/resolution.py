@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy.typing as npt
 import polars as pl
 
 from onefold_storage.errors import BadInput
-from onefold_workers.identity.blocking import Rule, derive_rules
+from onefold_workers.identity.blocking import MAX_RULES, Rule, derive_rules
 from onefold_workers.identity.clustering import (
     APART,
     Links,
@@ -22,6 +23,7 @@ from onefold_workers.identity.clustering import (
 )
 from onefold_workers.identity.compared import Compared, RunTasks, compared, counted
 from onefold_workers.identity.comparison import compare_pairs, unpacked
+from onefold_workers.identity.conflicts import of_profiles, rivals, sole_holders
 from onefold_workers.identity.estimation import Learned, estimate, random_sample
 from onefold_workers.identity.model import IdentityModel
 from onefold_workers.identity.pairing import candidate_pairs
@@ -60,6 +62,7 @@ def resolve(
     run_tasks: RunTasks = map,
     threshold: float | None = None,
     salt: str = "onefold",
+    many: Sequence[str] = (),
 ) -> Resolution:
     """Find which records belong to one person.
 
@@ -71,6 +74,7 @@ def resolve(
         run_tasks: like `map`; chunks of work are handed to it, so that a cluster can share them.
         threshold: mean match weight in bits from which clusters are one, instead of the model's.
         salt: key of the hashes in a learned model.
+        many: schemes of external IDs of which one person may have several keys in one source (`conflicts.py`).
 
     Raises:
         BadInput: `record_key` is missing or null somewhere.
@@ -84,8 +88,9 @@ def resolve(
     people = everyone.take(first)
     copies = np.bincount(place, minlength=people.size)
     rich = tells_a_person(people, log2(1 / max(len(keys), FEW)) if model is None else log2(model.priors.same))
-    people = replace(people, counted=np.where(rich, 1.0, copies))
-    rules = model.rules if model else derive_rules(people, PAIRS_PER_RECORD)
+    holders = of_profiles(sole_holders(ordered, many), place, people.size)
+    people = replace(people, counted=np.where(rich, 1.0, copies), holders=holders, copies=np.where(rich, copies, 1))
+    rules = _rules(people, model)
     candidates, blocks = candidate_pairs(people, rules, _budget(people.size))
     pairs = compared(people, candidates, run_tasks)
     learned = _learn(people, pairs, rules, run_tasks, salt) if model is None else Learned(model, {})
@@ -99,7 +104,16 @@ def resolve(
     cluster = _spread(label, place, first, own, model.threshold)
     clusters = pl.DataFrame({"record_key": keys, "cluster": cluster})
     report = figures(keys, cluster, people, pairs, weight, blocks, learned.expected, model)
-    return Resolution(clusters, edges(keys, first, place, pairs, weight, own, copies, model), model, report)
+    return Resolution(clusters, edges(keys, first, place, pairs, weight, own, copies, model, rules), model, report)
+
+
+def _rules(people: People, model: IdentityModel | None) -> tuple[Rule, ...]:
+    """The model's rules; and, for fields that it does not know, those that would be derived for them."""
+    if model is None:
+        return derive_rules(people, PAIRS_PER_RECORD)
+    new = {f.name for f in people.fields} - {f.name for f in model.fields}
+    further = [r for r in derive_rules(people, PAIRS_PER_RECORD) if r.fields & new] if new else []
+    return (*model.rules, *further)[:MAX_RULES]
 
 
 def _budget(records: int) -> float:
@@ -178,25 +192,32 @@ def _clustered(people: People, pairs: Compared, weigher: Weigher, weight: Bits, 
     component = components(people.size, left, right)
     near = component[pairs.left] == component[pairs.right]
     voice = weigher.voices(pairs)
-    agree, differ = _birth_dates(people, pairs)
+    agree, differ, sure = _birth_dates(people, pairs)
     links = Links(pairs.left, pairs.right, weight, voice, agree, differ).at(near)
     if len(cannot):
-        none = np.zeros(len(cannot), dtype=bool)
+        none = np.zeros(len(cannot))
         low, high = cannot.min(axis=1), cannot.max(axis=1)
         decided = Links(low, high, np.full(len(cannot), APART), np.ones(len(cannot)), none, none)
         links = links.at(~np.isin(links.left << 32 | links.right, low << 32 | high)).and_also(decided)
+    if people.holders is not None:
+        apart = rivals(people.holders, links.left, links.right)
+        links = replace(links, weight=np.where(apart, APART, links.weight), voice=np.where(apart, 1.0, links.voice))
     start = components(people.size, must[:, 0], must[:, 1]) if len(must) else np.arange(people.size)
-    return average_linkage(_first_of(start), links, weigher.model.threshold)
+    return average_linkage(_first_of(start), links, weigher.model.threshold, sure)
 
 
-def _birth_dates(people: People, pairs: Compared) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """Whether the birth dates of each pair agree at least on the year, and whether they differ altogether."""
+def _birth_dates(people: People, pairs: Compared) -> tuple[Bits, Bits, Bits]:
+    """How many pairs of records, among those that each pair of profiles stands for, agree on the year of birth, and
+    how many differ altogether; and how many agree within each profile."""
     names = [f.name for f in people.fields]
     if BIRTH not in names:
-        none = np.zeros(pairs.size, dtype=bool)
-        return none, none
+        none = np.zeros(pairs.size)
+        return none, none, np.zeros(people.size)
+    copies = np.ones(people.size) if people.copies is None else people.copies.astype(np.float64)
     level = unpacked(pairs.patterns, people.fields)[:, names.index(BIRTH)][pairs.place]
-    return level > 1, level == 1
+    behind = copies[pairs.left] * copies[pairs.right]
+    inside = np.where(people.columns[BIRTH].known, copies * (copies - 1) / 2, 0.0)
+    return np.where(level > 1, behind, 0.0), np.where(level == 1, behind, 0.0), inside
 
 
 def _first_of(label: Rows) -> Rows:
