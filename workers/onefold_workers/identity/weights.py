@@ -17,7 +17,7 @@ from onefold_workers.identity.compared import Compared
 from onefold_workers.identity.comparison import Levels, unpacked
 from onefold_workers.identity.fields import IDENTIFIER, Field
 from onefold_workers.identity.model import FieldParameters, IdentityModel, Priors
-from onefold_workers.identity.people import People
+from onefold_workers.identity.people import People, Rows
 
 Bits = npt.NDArray[np.float64]
 NEVER = -300.0
@@ -159,15 +159,29 @@ class Weigher:
             if extra is None:
                 continue
             same = np.flatnonzero((levels[:, number] == field.levels - 1)[at])
-            codes = self.people.columns[field.name].codes
-            a, b = codes[left[same]], codes[right[same]]
-            bits = np.where(a == b, extra[a], np.minimum(extra[a], extra[b]))
+            bits = self._by_pair(field.name, extra, left[same], right[same])
             sums[field.group][same] += bits
             if field.group == "person" and field.shared:
                 top = self.tables[number][-1:]
                 sums["shared"][same] += _shared(top + bits, field.shared) - _shared(top, field.shared)
         weight[able] = combined(_settled(sums), self.model.priors)
         return weight
+
+    def parts(self, pairs: Compared) -> tuple[Levels, Bits, Bits]:
+        """Of each pair and field, shape (pairs, fields): the level, its weight, what the value's frequency adds."""
+        levels = unpacked(pairs.patterns, self.fields)[pairs.place]
+        base = [table[levels[:, n]] for n, table in enumerate(self.tables)]
+        added = np.zeros(levels.shape)
+        for n, (field, extra) in enumerate(zip(self.fields, self._extra, strict=True)):
+            if extra is not None:
+                same = np.flatnonzero(levels[:, n] == field.levels - 1)
+                added[same, n] = self._by_pair(field.name, extra, pairs.left[same], pairs.right[same])
+        return levels, np.stack(base, axis=1) if base else np.zeros(levels.shape), added
+
+    def _by_pair(self, name: str, extra: Bits, left: Rows, right: Rows) -> Bits:
+        codes = self.people.columns[name].codes
+        a, b = codes[left], codes[right]
+        return np.asarray(np.where(a == b, extra[a], np.minimum(extra[a], extra[b])))
 
     def _most(self, levels: Levels) -> Bits:
         """The most that the values behind each pattern could add to its weight."""
