@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 from onefold_storage.deliveries import BadRow, Batch, Delivery
 from onefold_storage.errors import BadContract, BadInput
 from onefold_storage.installation import Installation
-from onefold_storage.manifests import read_manifest
+from onefold_storage.manifests import committed_bookmark, read_manifest
 from onefold_storage.packages import Package
 from onefold_storage.settings import StorageSettings
 from onefold_storage.suppression import Suppressed
@@ -354,3 +355,31 @@ def test_sent_is_landed_failed_repeated_and_suppressed(
         expected = {int(k): mail for k, mail in one + two if mail != "ann@example.com"}
         last: dict[int, dict[str, Any]] = {r["id"]: r for r in rows}
         assert {k: r["mail"] for k, r in last.items() if not r["_deleted"]} == expected
+
+
+def test_a_bookmark_is_committed_with_its_package_and_stays_until_the_next(
+    installation: Installation, make_contract: Make, make_delivery: Make
+) -> None:
+    contract, lake = make_contract(), installation.lake
+    assert committed_bookmark(lake, "people") is None
+    read: list[int] = []
+
+    def numbered(n: int) -> Delivery:
+        delivery = make_delivery({"id": [str(n)], "name": ["A"]}, content=f"c{n}")
+        batches = (read.append(n) or b for b in delivery.batches)  # type: ignore[func-returns-value]
+        return replace(delivery, batches=batches, bookmark=lambda: {"read": list(read)})
+
+    installation.lander.land(contract, numbered(1))
+    assert committed_bookmark(lake, "people") == {"read": [1]}
+    installation.lander.land(contract, make_delivery({"id": ["7"], "name": ["A"]}, content="by hand"))
+    assert committed_bookmark(lake, "people") == {"read": [1]}
+    with pytest.raises(BadInput):
+        installation.lander.land(contract, replace(numbered(2), batches=_torn()))
+    assert committed_bookmark(lake, "people") == {"read": [1]}
+    installation.lander.land(contract, numbered(3))
+    assert committed_bookmark(lake, "people") == {"read": [1, 3]}
+
+
+def _torn() -> Iterator[Batch]:
+    yield Batch(pa.table({"id": ["2"], "name": ["B"]}), pa.array([0], pa.int64()))
+    raise BadInput("cut off")

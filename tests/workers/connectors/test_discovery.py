@@ -41,7 +41,7 @@ from onefold_workers.connectors import Connector, Options
 from onefold_storage.deliveries import Batch, Delivery
 import pyarrow as pa
 
-def deliveries(contract, base, options):
+def deliveries(contract, base, options, bookmark):
     table = pa.table({"a": ["1"]})
     yield Delivery("same", "made up", iter([Batch(table, pa.array([0], pa.int64()))]))
 

@@ -27,10 +27,13 @@ def discover(extra: Path | None = None) -> dict[str, Connector]:
     return _discovery.exported(__name__, "CONNECTOR", Connector, extra)
 
 
-def deliveries(contract: Contract, base: Path, *, extra: Path | None = None) -> Iterator[Delivery]:
+def deliveries(
+    contract: Contract, base: Path, *, bookmark: Any = None, extra: Path | None = None
+) -> Iterator[Delivery]:
     """What now lies at the contract's location, one `Delivery` a load package, in a stable order.
 
-    `base`: folder that relative locations start from. `extra`: folder of the workspace's own connectors.
+    `base`: folder that relative locations start from. `bookmark`: the last committed delivery's.
+    `extra`: folder of the workspace's own connectors.
     Reading a delivery's batches may raise BadInput for that delivery alone.
 
     Raises:
@@ -44,7 +47,7 @@ def deliveries(contract: Contract, base: Path, *, extra: Path | None = None) -> 
             f"{contract.id}: onefold.connector: {name!r} is unknown; known are {', '.join(sorted(known))}"
         )
     options = _checked(known[name], contract.rules.options, f"{contract.id}: onefold.options")
-    return known[name].deliveries(contract, base, options)
+    return known[name].deliveries(contract, base, options, bookmark)
 
 
 def sample(

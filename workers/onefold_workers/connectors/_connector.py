@@ -27,7 +27,8 @@ class Connector:
     `name`: what contracts write as `connector`.
     `options`: the model its options are checked against.
     `schemes`: URL schemes (without driver, as `postgresql`) that say a location is its; `""` stands for a path.
-    `deliveries(contract, base, options)`: what lies at the contract's location, one delivery a load package.
+    `deliveries(contract, base, options, bookmark)`: what lies at the contract's location, one delivery a load
+    package; with a bookmark (the last committed delivery's, or None) only what came after it, where the kind can tell.
     Raises BadInput where nothing is there; what is wrong inside one delivery raises when its batches are read,
     so that the others can still land.
     `sample(location, base, rows, options)`: the first rows and the options worth writing into a contract.
@@ -36,5 +37,5 @@ class Connector:
     name: str
     options: type[Options]
     schemes: tuple[str, ...]
-    deliveries: Callable[[Contract, Path, Any], Iterator[Delivery]]
+    deliveries: Callable[[Contract, Path, Any, Any], Iterator[Delivery]]
     sample: Callable[[str, Path, int, Any], tuple[pa.Table, dict[str, Any]]]

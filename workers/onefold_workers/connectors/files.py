@@ -20,7 +20,7 @@ from onefold_workers.connectors.formats import FileOptions, Format, InputFile
 _COMPRESSED = {".gz", ".gzip", ".zst", ".zstd"}
 
 
-def deliveries(contract: Contract, base: Path, options: FileOptions) -> Iterator[Delivery]:
+def deliveries(contract: Contract, base: Path, options: FileOptions, _bookmark: Any) -> Iterator[Delivery]:
     """One delivery a file that the location names, by name; `content` is SHA-256 of the file's bytes.
 
     What is wrong inside a file raises when its batches are read. A file that cannot be opened raises after the

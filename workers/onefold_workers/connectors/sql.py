@@ -45,7 +45,7 @@ class SqlOptions(Options):
         return self
 
 
-def deliveries(contract: Contract, base: Path, options: SqlOptions) -> Iterator[Delivery]:
+def deliveries(contract: Contract, base: Path, options: SqlOptions, _bookmark: Any) -> Iterator[Delivery]:
     """One delivery: the whole result. `content` is SHA-256 over what was asked, column names and values in order.
 
     Values keep their types: Decimal, dates, times, bytes; JSON and arrays become JSON text. Rows with text that

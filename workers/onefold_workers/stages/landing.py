@@ -10,6 +10,7 @@ from pathlib import Path
 from onefold_storage.contracts import Contract
 from onefold_storage.errors import OnefoldError
 from onefold_storage.installation import Installation
+from onefold_storage.manifests import committed_bookmark
 from onefold_storage.packages import Package
 from onefold_storage.settings import StorageSettings
 from onefold_workers.cluster import spread
@@ -43,7 +44,8 @@ def land_source(settings: StorageSettings, contract: Contract, base: Path) -> La
     packages: list[Package] = []
     errors: list[str] = []
     try:
-        for delivery in deliveries(contract, base, extra=base / "connectors"):
+        bookmark = committed_bookmark(installation.lake, contract.id)
+        for delivery in deliveries(contract, base, bookmark=bookmark, extra=base / "connectors"):
             try:
                 packages.append(installation.lander.land(contract, delivery))
             except OnefoldError as error:
