@@ -185,9 +185,10 @@ class Lander:
             self._lake.handle(FAILED_EVENTS.name).delete(predicate)
 
 
-def _told(counts: _Counts) -> str | None:
-    """What the first bad row is at fault for, if there is one; rows are counted from 1, as people do."""
-    if counts.first is None:
-        return None
-    rows = f"{counts.failed:,} of {counts.sent:,} rows are kept as failed events"
-    return f"{rows}; the first is row {counts.first.row_id + 1}: {counts.first.message}"
+def _told(counts: _Counts, columns: str | None) -> str | None:
+    """What the first bad row is at fault for, and what changed about the columns; rows are counted from 1."""
+    told = [columns] if columns else []
+    if counts.first is not None:
+        rows = f"{counts.failed:,} of {counts.sent:,} rows are kept as failed events"
+        told.insert(0, f"{rows}; the first is row {counts.first.row_id + 1}: {counts.first.message}")
+    return "; ".join(told) or None

@@ -52,8 +52,12 @@ _TABLES = (
     ),
     Place("table", "identity/edges", "pairs of record keys", erasers.records),
     Place("table", "identity/evidence", "decisions on pairs of record keys", erasers.records),
+    Place("table", "identity/overrides", "values that people set", erasers.records),
+    Place("table", "identity/history_edges", "pairs of record keys", erasers.records),
+    Place("table", "identity/households", "which golden IDs live together", erasers.customers),
     Place("table", "identity/history", "none: golden IDs are opaque, and go on answering that they are gone"),
     Place("table", "registry/declarations", "none: what people wrote about data, not data"),
+    Place("table", "registry/capacity", "none: bytes and rows of tables"),
     # These two say who the person is: they go last, so that an erasure that was cut off can be run again.
     Place("table", "silver/contact_records", "records about people", erasers.records),
     Place("table", "identity/links", "record keys", erasers.records),
@@ -62,9 +66,10 @@ _OBJECTS = (
     Place("objects", "work/*", "rows gathered by customer, made again when needed", erasers.derived_objects),
     Place("objects", "publications/*", "serving snapshots", erasers.publications),
     Place("objects", "packages/*", "none: counts of load packages, and where they came from"),
+    Place("objects", "columns/*", "none: names and types of columns; names that may be data are left out"),
     *(
         Place("objects", f"identity/{name}.json", "none: parameters and figures of identity resolution")
-        for name in ("model", "report", "quality")
+        for name in ("model", "report", "held", "quality")
     ),
     Place("objects", "models/*", "none: parameters and figures of models"),
 )
