@@ -80,6 +80,15 @@ class Objects:
         cut = len(self.path(""))
         return sorted(str(p)[cut:] for p in found if unfinished or not str(p).endswith(".tmp"))
 
+    def sizes(self, prefix: str) -> dict[str, int]:
+        """Bytes of every object below a prefix (a folder), unfinished puts among them, by key."""
+        try:
+            found = self._fs.find(self.path(prefix), detail=True)
+        except FileNotFoundError:
+            return {}
+        cut = len(self.path(""))
+        return {str(path)[cut:]: int(facts["size"]) for path, facts in found.items()}
+
     def folders(self, prefix: str) -> list[str]:
         """Names of the folders right below a prefix, sorted."""
         try:

@@ -6,7 +6,7 @@ The lake is the truth (`manifests.py`); this book is the copy that is quick to a
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from sqlalchemy import func, select
@@ -136,6 +136,23 @@ class Packages:
         with self._access.read() as connection:
             rows = connection.execute(query).mappings().all()
         return {r["source"]: _totals(dict(r)) for r in rows}
+
+    def landed_by_day(self) -> dict[str, dict[date, int]]:
+        """Rows landed by source and day of the commit (UTC), of the days that had a committed package."""
+        c = load_packages.c
+        with self._access.read() as connection:
+            sqlite = connection.dialect.name == "sqlite"  # which keeps moments as UTC already, without a zone
+            day = func.date(c.committed_at if sqlite else func.timezone("UTC", c.committed_at))
+            query = (
+                select(c.source, day.label("day"), func.sum(c.landed).label("landed"))
+                .where(c.status == "committed")
+                .group_by(c.source, day)
+                .order_by(c.source, day)
+            )
+            found: dict[str, dict[date, int]] = {}
+            for source, on, landed in connection.execute(query):
+                found.setdefault(source, {})[date.fromisoformat(str(on))] = int(landed)
+        return found
 
 
 def _totals(row: dict[str, Any]) -> SourceTotals:

@@ -383,6 +383,20 @@ DECLARATIONS = Table(
         _time("registered_at", "when", required=True),
     ),
 )
+CAPACITY = Table(
+    "registry/capacity",
+    "Samples of the room that is taken, on which forecasts rest.",
+    (
+        _time("at", "when it was looked", required=True),
+        _text("subject", "storage (all of it, after erasure coding), lake (its tables), or a table", required=True),
+        Column("bytes", pa.int64(), "bytes taken", required=True),
+        Column("rows", pa.int64(), "rows; null for storage"),
+        Column("objects", pa.int64(), "objects, where known"),
+        Column(
+            "usable_bytes", pa.int64(), "bytes that storage has in all, after erasure coding; for storage alone"
+        ),
+    ),
+)
 
-TABLES: dict[str, Table] = {t.name: t for t in (FAILED_EVENTS, *SILVER, *IDENTITY, *GOLD, DECLARATIONS)}
+TABLES: dict[str, Table] = {t.name: t for t in (FAILED_EVENTS, *SILVER, *IDENTITY, *GOLD, DECLARATIONS, CAPACITY)}
 """Tables with a fixed shape; `bronze/<source>` and `gold/features/<view>` take theirs from declarations."""
