@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 BIN := .venv/bin
-.PHONY: help setup demo test chaos lint format lock secrets clean
+.PHONY: help setup demo test minio chaos lint format lock secrets clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,7 +15,11 @@ demo: ## set up what the product needs, run the main job on real data, and go on
 	@$(BIN)/onefold demo
 
 test: setup lint ## set up, then lint and run every test that this machine can run
+	@infra/minio/get.sh || echo "make test: goes on without MinIO" >&2
 	@$(BIN)/pytest
+
+minio: ## the MinIO server and its client into .tools/minio: from PATH, by docker, or built by Go
+	@infra/minio/get.sh
 
 chaos: setup ## kill whole runs at any moment and see the next one complete them; minutes
 	@$(BIN)/pytest -m chaos

@@ -3,7 +3,7 @@
 # Python that the project supports, and no addresses. What stands in requirements.txt binds the other two.
 set -eu
 cd "$(dirname "$0")/.."
-uv=$(command -v uv || echo .tools/bin/uv)
+uv=$(command -v uv || echo .tools/uv/bin/uv)
 [ -x "$uv" ] || { echo "lock: uv is neither on the PATH nor in .tools; run make setup first" >&2; exit 1; }
 
 compile() { # output, arguments

@@ -55,8 +55,8 @@ if up_to_date; then exit 0; fi
 
 if [ -n "${UV:-}" ]; then uv=$UV
 elif uv=$(command -v uv); then :
-else uv=.tools/bin/uv; fi
-if [ "$uv" = .tools/bin/uv ]; then check_system pip; else check_system uv; fi
+else uv=.tools/uv/bin/uv; fi
+if [ "$uv" = .tools/uv/bin/uv ]; then check_system pip; else check_system uv; fi
 
 # uv does not read pip's configuration: hand it the index that the user chose for pip.
 if [ -z "${UV_DEFAULT_INDEX:-}" ]; then
@@ -65,11 +65,11 @@ if [ -z "${UV_DEFAULT_INDEX:-}" ]; then
 fi
 export UV_NO_PROGRESS=1 UV_PYTHON_DOWNLOADS=never
 
-if [ "$uv" = .tools/bin/uv ] && ! { [ -x "$uv" ] && [ .tools/.stamp -nt "$build" ]; }; then
+if [ "$uv" = .tools/uv/bin/uv ] && ! { [ -x "$uv" ] && [ .tools/uv/.stamp -nt "$build" ]; }; then
   say "bootstrapping uv from pip into .tools"
-  "$python" -m venv --clear .tools
-  .tools/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r "$build"
-  touch .tools/.stamp
+  "$python" -m venv --clear .tools/uv
+  .tools/uv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r "$build"
+  touch .tools/uv/.stamp
 fi
 
 [ -x .venv/bin/python ] || "$uv" venv --quiet --python "$python" .venv

@@ -70,7 +70,7 @@ def test_an_unknown_kind_is_told(clone: Path) -> None:
 
 @pytest.mark.slow
 def test_an_api_host_installs_from_its_lock_alone_and_serves(tmp_path: Path) -> None:
-    uv = shutil.which("uv") or str(ROOT / ".tools" / "bin" / "uv")
+    uv = shutil.which("uv") or str(ROOT / ".tools" / "uv" / "bin" / "uv")
     if not Path(uv).exists():
         pytest.skip("uv is neither on the PATH nor in .tools (make setup brings it)")
     python = tmp_path / "venv" / "bin" / "python"
