@@ -59,9 +59,13 @@ class Lake:
         return cls(settings.lake, settings.storage_options, locks)
 
     @contextmanager
-    def lock(self, name: str) -> Iterator[None]:
-        """Hold a table's writer lock, or another name's."""
-        with self._locks.hold(name):
+    def lock(self, name: str, timeout: float = 600.0) -> Iterator[None]:
+        """Hold a table's writer lock, or another name's; waits `timeout` seconds at most.
+
+        Raises:
+            Conflict: another process held it all that time.
+        """
+        with self._locks.hold(name, timeout):
             yield
 
     # reading

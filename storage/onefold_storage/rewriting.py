@@ -18,16 +18,26 @@ Gone = Callable[[pl.DataFrame], pl.Series]
 """Says of some of a table's rows which go: a boolean per row."""
 
 
-def rewrite(lake: Lake, name: str, gone: Gone, columns: Sequence[str] | None = None) -> int:
+def rewrite(
+    lake: Lake,
+    name: str,
+    gone: Gone,
+    columns: Sequence[str] | None = None,
+    *,
+    within: dict[str, str | None] | None = None,
+) -> int:
     """Drop the rows for which `gone` holds, in one commit, and return how many. Hold the table's lock.
 
     `columns`: those that `gone` looks at, where it is not all; those that are not there are left out.
+    `within`: the partition to look through; all of them, where it is left out.
     Files without such rows stay as they are. The old files lie there until `vacuum`.
     """
     shape = lake.shape(name)
     actions: list[AddAction | RemoveAction] = []
     dropped = 0
     for path, partition in lake.standing(name):
+        if within is not None and partition != within:
+            continue
         rows, parts = _without(lake, name, shape, path, partition, gone, columns)
         if rows:
             actions.append(RemoveAction(path, True, 0, lake.objects.size(f"{name}/{path}"), partition))
