@@ -21,6 +21,7 @@ from onefold_storage.schema import (
     INTERACTIONS,
     LINKS,
     OFFERS,
+    OVERRIDES,
     PERMISSIONS,
     SCORES,
     SEGMENTS,
@@ -119,5 +120,6 @@ def _then(
     consents = installation.lake.scan(CONSENTS.name).filter(pl.col("effective_at") <= at).collect()
     uses = DataUses.of(workspace.yaml("data_uses"), str(workspace.folder / "data_uses.yaml"))
     contracts = workspace.contracts()
-    profiles = golden_records(records, survivorship_of(workspace, contracts), seen)
+    said = as_of(OVERRIDES.name, installation.lake.scan(OVERRIDES.name), at).collect()
+    profiles = golden_records(records, survivorship_of(workspace, contracts), seen, said)
     return profiles.to_dicts(), permissions(consents, records, uses, purposes_of(contracts))

@@ -7,11 +7,26 @@ from datetime import UTC, date, datetime, time, timedelta
 import polars as pl
 
 from onefold_storage.errors import BadInput
-from onefold_storage.schema import DECLARATIONS, EVIDENCE, HISTORY, LINKS, SILVER
+from onefold_storage.schema import (
+    DECLARATIONS,
+    EVIDENCE,
+    HISTORY,
+    HISTORY_EDGES,
+    HOUSEHOLDS,
+    LINKS,
+    OVERRIDES,
+    SILVER,
+)
 
 _SILVER = {t.name for t in SILVER}
-_HAPPENED = {HISTORY.name: "happened_at", EVIDENCE.name: "decided_at"}
-KEEPS_VALIDITY = (*sorted(_SILVER), LINKS.name, *_HAPPENED, DECLARATIONS.name)
+_VALID = {LINKS.name, HOUSEHOLDS.name}
+_HAPPENED = {
+    HISTORY.name: "happened_at",
+    HISTORY_EDGES.name: "happened_at",
+    EVIDENCE.name: "decided_at",
+    OVERRIDES.name: "decided_at",
+}
+KEEPS_VALIDITY = (*sorted(_SILVER), *sorted(_VALID), *_HAPPENED, DECLARATIONS.name)
 """Tables whose rows say from when they hold."""
 
 
@@ -36,8 +51,9 @@ def moment(when: str | date | datetime) -> datetime:
 def as_of(name: str, rows: pl.LazyFrame, at: datetime | None) -> pl.LazyFrame:
     """The rows of a table that held at a moment; now, where it is None.
 
-    Silver: of each record the last version that had taken effect, deleted ones left out. Links: those valid then.
-    History and evidence: what had happened. Declarations: the last version of each, removed ones left out.
+    Silver: of each record the last version that had taken effect, deleted ones left out. Links and households: those
+    valid then. History, evidence and overrides: what had happened. Declarations: the last version of each, removed
+    ones left out.
 
     Raises:
         BadInput: the table keeps no validity.
@@ -46,7 +62,7 @@ def as_of(name: str, rows: pl.LazyFrame, at: datetime | None) -> pl.LazyFrame:
         known = rows if at is None else rows.filter(pl.col("effective_at") <= at)
         ordered = known.sort("effective_at", "package_id", "row_id")
         return ordered.unique("record_key", keep="last", maintain_order=True).filter(~pl.col("deleted"))
-    if name == LINKS.name:
+    if name in _VALID:
         if at is None:
             return rows.filter(pl.col("valid_to").is_null())
         return rows.filter(pl.col("valid_from") <= at, pl.col("valid_to").is_null() | (pl.col("valid_to") > at))

@@ -58,7 +58,6 @@ _TABLES = (
     Place("table", "identity/history", "none: golden IDs are opaque, and go on answering that they are gone"),
     Place("table", "registry/declarations", "none: what people wrote about data, not data"),
     Place("table", "registry/capacity", "none: bytes and rows of tables"),
-    Place("table", "registry/capacity", "none: bytes and rows of tables"),
     # These two say who the person is: they go last, so that an erasure that was cut off can be run again.
     Place("table", "silver/contact_records", "records about people", erasers.records),
     Place("table", "identity/links", "record keys", erasers.records),

@@ -6,67 +6,45 @@ and the registry of places (`places.py`). A table's name carries its layer: `sil
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from functools import cached_property
-
 import pyarrow as pa
 
-TIMESTAMP = pa.timestamp("us", tz="UTC")
+from onefold_storage.identity_tables import (
+    EDGES,
+    EVIDENCE,
+    GOLDEN_ID,
+    HISTORY,
+    HISTORY_EDGES,
+    HOUSEHOLDS,
+    IDENTITY,
+    LINKS,
+    OVERRIDES,
+)
+from onefold_storage.tables import TIMESTAMP, Column, Table
+from onefold_storage.tables import moment as _time
+from onefold_storage.tables import text as _text
+
+__all__ = [
+    "EDGES",
+    "EVIDENCE",
+    "HISTORY",
+    "HISTORY_EDGES",
+    "HOUSEHOLDS",
+    "IDENTITY",
+    "LINKS",
+    "OVERRIDES",
+    "TIMESTAMP",
+    "Column",
+    "Table",
+]
+
 MONEY = pa.decimal128(18, 4)
 EXTERNAL_IDS = pa.list_(pa.struct([("scheme", pa.string()), ("value", pa.string())]))
+ADDRESS = ("house_number", "street", "address_line2", "city", "region", "postcode", "country")
+"""The fields of an address."""
+ADDRESSES = pa.list_(pa.struct([(name, pa.string()) for name in ADDRESS]))
 REASONS = pa.list_(
     pa.struct([("feature", pa.string()), ("value", pa.string()), ("effect", pa.float64()), ("text", pa.string())])
 )
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column: name, Arrow type, what it means, and whether it can identify a person."""
-
-    name: str
-    type: pa.DataType
-    doc: str
-    personal: bool = False
-    required: bool = False
-
-
-@dataclass(frozen=True)
-class Table:
-    """One table of the lake: `name` is its path under the lake's root, layer first."""
-
-    name: str
-    doc: str
-    columns: tuple[Column, ...]
-    partition_by: tuple[str, ...] = field(default=())
-
-    @cached_property
-    def arrow(self) -> pa.Schema:
-        """The Arrow schema that every write must have, in this order."""
-        return pa.schema([pa.field(c.name, c.type, nullable=True) for c in self.columns])
-
-    @property
-    def required(self) -> tuple[str, ...]:
-        """Columns that may not be null."""
-        return tuple(c.name for c in self.columns if c.required)
-
-    @property
-    def personal(self) -> tuple[str, ...]:
-        """Columns that can identify a person; they are kept out of statistics and predicates."""
-        return tuple(c.name for c in self.columns if c.personal)
-
-    @property
-    def statistics(self) -> tuple[str, ...]:
-        """Columns whose minimum and maximum may stand in the log: flat and not personal."""
-        flat = (c for c in self.columns if not c.personal and not pa.types.is_nested(c.type))
-        return tuple(c.name for c in flat if c.name not in self.partition_by)
-
-
-def _text(name: str, doc: str, *, personal: bool = False, required: bool = False) -> Column:
-    return Column(name, pa.string(), doc, personal, required)
-
-
-def _time(name: str, doc: str, *, required: bool = False) -> Column:
-    return Column(name, TIMESTAMP, doc, required=required)
 
 
 _RECORD = (
@@ -216,66 +194,19 @@ DOCUMENTS = Table(
 )
 SILVER = (CONTACT_RECORDS, ACCOUNTS, RELATIONS, INTERACTIONS, CASES, ITEMS, CONSENTS, DOCUMENTS)
 
-_GOLDEN = _text("golden_id", "the customer, opaque", required=True)
-LINKS = Table(
-    "identity/links",
-    "Which record belongs to which golden ID, and when.",
-    (
-        _text("record_key", "the record", personal=True, required=True),
-        _GOLDEN,
-        _time("valid_from", "from when", required=True),
-        _time("valid_to", "until when; null is still so"),
-    ),
-)
-EDGES = Table(
-    "identity/edges",
-    "Pairs of records with their match weight and what brought them together.",
-    (
-        _text("left_key", "one record", personal=True, required=True),
-        _text("right_key", "the other", personal=True, required=True),
-        Column("match_weight", pa.float64(), "log2 of the Bayes factor", required=True),
-        Column("probability", pa.float64(), "match probability", required=True),
-        _text("rule", "blocking rule that brought the pair together", required=True),
-        _text("model_version", "identity model that weighed it", required=True),
-    ),
-)
-EVIDENCE = Table(
-    "identity/evidence",
-    "People's decisions: must-link and cannot-link.",
-    (
-        _text("left_key", "one record", personal=True, required=True),
-        _text("right_key", "the other", personal=True, required=True),
-        _text("verdict", "must_link or cannot_link", required=True),
-        _text("decided_by", "who", required=True),
-        _text("reason", "why"),
-        _time("decided_at", "when", required=True),
-    ),
-)
-HISTORY = Table(
-    "identity/history",
-    "Every creation, merge and split of golden IDs; append only.",
-    (
-        _GOLDEN,
-        _text("event", "created, merged or split", required=True),
-        _text("other_id", "merged: the survivor; split: the new golden ID"),
-        Column("records", pa.int64(), "records concerned"),
-        _text("cause", "the identity model or the decision"),
-        _time("happened_at", "when", required=True),
-    ),
-)
-IDENTITY = (LINKS, EDGES, EVIDENCE, HISTORY)
-
 CUSTOMERS = Table(
     "gold/customers",
     "One golden record per customer, with the winning source per field.",
     (
-        _GOLDEN,
+        GOLDEN_ID,
         *PERSON,
         Column("external_ids", EXTERNAL_IDS, "every identifier of the customer", personal=True),
         Column("emails", pa.list_(pa.string()), "every email, the winner first", personal=True),
         Column("phones", pa.list_(pa.string()), "every phone, the winner first", personal=True),
+        Column("addresses", ADDRESSES, "every address, the winner first", personal=True),
         _text("attributes", "further attributes as a JSON object", personal=True),
         _text("provenance", "JSON object: field to the record key it came from", personal=True),
+        Column("overridden", pa.list_(pa.string()), "fields that a person set"),
         Column("records", pa.int64(), "contact records behind it", required=True),
         Column("sources", pa.list_(pa.string()), "sources behind it"),
         _time("first_seen", "earliest record or interaction"),
@@ -286,7 +217,7 @@ TRAITS = Table(
     "gold/traits",
     "Computed traits, one row per customer and trait.",
     (
-        _GOLDEN,
+        GOLDEN_ID,
         _text("trait", "its name", required=True),
         Column("number", pa.float64(), "value where it is a number"),
         _text("text", "value where it is text; a workspace's own trait may name a person", personal=True),
@@ -296,7 +227,7 @@ TRAITS = Table(
 SEGMENTS = Table(
     "gold/segments",
     "Membership of segments.",
-    (_GOLDEN, _text("segment", "its name", required=True), _time("as_of", "the cut-off", required=True)),
+    (GOLDEN_ID, _text("segment", "its name", required=True), _time("as_of", "the cut-off", required=True)),
 )
 _MODEL = (
     _text("model", "its name", required=True),
@@ -306,7 +237,7 @@ SCORES = Table(
     "gold/scores",
     "One row per customer and model.",
     (
-        _GOLDEN,
+        GOLDEN_ID,
         *_MODEL,
         Column("score", pa.float64(), "probability, money or rank score: see the model", required=True),
         Column("rank", pa.int64(), "1 is the best"),
@@ -320,7 +251,7 @@ OFFERS = Table(
     "gold/offers",
     "Next best offers, ranked per customer.",
     (
-        _GOLDEN,
+        GOLDEN_ID,
         *_MODEL,
         Column("rank", pa.int64(), "1 is the best", required=True),
         _text("offer", "item category", required=True),
@@ -334,7 +265,7 @@ PERMISSIONS = Table(
     "gold/permissions",
     "Who may be contacted, for what, through which channel, and why not.",
     (
-        _GOLDEN,
+        GOLDEN_ID,
         _text("data_use", "the purpose", required=True),
         _text("channel", "the channel", required=True),
         Column("allowed", pa.bool_(), "true only where it is lawful", required=True),

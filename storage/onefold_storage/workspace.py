@@ -38,6 +38,19 @@ FOLDERS = {
 FILES = {"survivorship": "survivorship.yaml", "data_uses": "data_uses.yaml", "workspace": "onefold.yaml"}
 
 
+class IdentitySettings(BaseModel):
+    """How identity resolution is held to what a person agreed to."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    most_changed: float = Field(
+        default=0.1, ge=0, le=1, description="share of customers that one run may merge or split before it stops"
+    )
+    several_keys: tuple[str, ...] = Field(
+        default=(), description="schemes of external IDs of which one person may have several keys in one source"
+    )
+
+
 class WorkspaceSettings(BaseModel):
     """What `onefold.yaml` may say."""
 
@@ -49,6 +62,7 @@ class WorkspaceSettings(BaseModel):
         default=None,
         description="Parquet file with record_key and person, relative to the workspace; it only measures",
     )
+    identity: IdentitySettings = IdentitySettings()
     country: str | None = Field(default=None, description="default country of phone numbers, ISO 3166 alpha-2")
 
 

@@ -11,22 +11,29 @@ from typing import cast
 
 import polars as pl
 
-from onefold_storage.schema import CUSTOMERS
+from onefold_storage.schema import ADDRESS, CUSTOMERS
 from onefold_workers.attributes import merged_attributes
+from onefold_workers.overriding import overridden
 from onefold_workers.ranking import any_of, best_first, order, ranked_records
 from onefold_workers.survivorship import ATTRIBUTES, EXTERNAL_IDS, PERSON_FIELDS, Group, Rules, Survivorship
 
 _FROM = "_from:"
+_PLACED = ("street", "city", "postcode")
+"""A record that has any of these says where somebody is."""
 _EMPTY = cast("pl.DataFrame", pl.from_arrow(CUSTOMERS.arrow.empty_table()))
 
 
 def golden_records(
-    records: pl.DataFrame, survivorship: Survivorship, seen: pl.DataFrame | None = None
+    records: pl.DataFrame,
+    survivorship: Survivorship,
+    seen: pl.DataFrame | None = None,
+    overrides: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """One golden record per customer, in the columns of `CUSTOMERS`.
 
     `records`: the latest version of each contact record, as silver has them, with `golden_id`; deleted ones are
     left out. `seen`: golden_id, first_seen, last_seen of interactions (customers without records are left out).
+    `overrides`: rows of `identity/overrides`, which win over every rule.
     `full_name` is given and family name where the customer has both; else the winning full name, which gives
     given and family name where it is two words and nothing else is known of them.
     """
@@ -44,10 +51,11 @@ def golden_records(
     for part in (
         *_winners(ranked, survivorship),
         _identifiers(ranked, survivorship),
+        _addresses(ranked, survivorship),
         merged_attributes(_slim(ranked, (ATTRIBUTES,)), survivorship),
     ):
         golden = golden.join(part, on="_g", how="left")
-    golden = _named(_all_points(golden))
+    golden = _named(_all_points(overridden(golden, ranked, overrides, _FROM)))
     golden = golden.with_columns(_provenance())
     return _seen(golden, seen).select(pl.col(c).cast(t) for c, t in _EMPTY.schema.items()).sort("golden_id")
 
@@ -110,8 +118,24 @@ def _identifiers(ranked: pl.DataFrame, survivorship: Survivorship) -> pl.DataFra
     return listed
 
 
+def _addresses(ranked: pl.DataFrame, survivorship: Survivorship) -> pl.DataFrame:
+    """`_g` and the addresses of all records, each once, in the order that the rules of the street prefer."""
+    unit = next(u for u in survivorship.units() if "street" in u.fields)
+    having = _slim(ranked, tuple(dict.fromkeys((*unit.fields, *ADDRESS)))).filter(any_of(_PLACED))
+    found = best_first(having, order(unit.rules or survivorship.default, unit, ADDRESS))
+    every = found.select("_g", pl.struct(ADDRESS).alias("addresses")).group_by("_g", maintain_order=True)
+    return every.agg(pl.col("addresses").unique(maintain_order=True))
+
+
 def _all_points(golden: pl.DataFrame) -> pl.DataFrame:
-    """The winning email and phone stand first in their lists, whatever chain or group decided them."""
+    """The winning email, phone and address stand first in their lists, whatever chain or group decided them."""
+    golden = golden.with_columns(
+        pl.when(any_of(_PLACED))
+        .then(pl.concat_list(pl.struct(ADDRESS), pl.col("addresses").fill_null([])))
+        .otherwise(pl.col("addresses").fill_null([]))
+        .list.unique(maintain_order=True)
+        .alias("addresses")
+    )
     return golden.with_columns(
         pl.when(pl.col(one).is_not_null())
         .then(pl.concat_list(pl.col(one), pl.col(many)).list.unique(maintain_order=True))
@@ -126,7 +150,7 @@ def _named(golden: pl.DataFrame) -> pl.DataFrame:
     given, family, full = (pl.col(c) for c in ("given_name", "family_name", "full_name"))
     words = full.str.strip_chars().str.split(" ")
     splits = given.is_null() & family.is_null() & (words.list.len() == 2) & ~full.str.contains(",", literal=True)
-    whole = given.is_not_null() & family.is_not_null()
+    whole = given.is_not_null() & family.is_not_null() & ~pl.col("overridden").list.contains("full_name")
     came = {c: pl.col(_FROM + c) for c in ("given_name", "family_name", "full_name")}
     return golden.with_columns(
         pl.when(splits).then(words.list.get(0, null_on_oob=True)).otherwise(given).alias("given_name"),

@@ -12,7 +12,7 @@ from onefold_storage.contracts import Contract
 from onefold_storage.installation import Installation
 from onefold_storage.lake import Lake
 from onefold_storage.parts import Part
-from onefold_storage.schema import CONSENTS, CONTACT_RECORDS, CUSTOMERS, LINKS, PERMISSIONS
+from onefold_storage.schema import CONSENTS, CONTACT_RECORDS, CUSTOMERS, LINKS, OVERRIDES, PERMISSIONS
 from onefold_storage.settings import StorageSettings
 from onefold_storage.wish_consents import consents_of
 from onefold_storage.workspace import FILES, Workspace
@@ -44,8 +44,9 @@ def build_profiles(installation: Installation, contracts: list[Contract], gather
         "survivorship": survivorship.model_dump(mode="json"),
         "uses": uses.model_dump(mode="json"),
         "purposes": purposes_of(contracts),
+        "columns": CUSTOMERS.arrow.names,
     }
-    tables = [LINKS.name, CONTACT_RECORDS.name, CONSENTS.name]
+    tables = [LINKS.name, CONTACT_RECORDS.name, CONSENTS.name, OVERRIDES.name]
     facts["wishes"] = installation.ledger.wishes.revision()
     inputs = fingerprint(lake, tables, gathered=gathered.version, **facts)
     if lake.inputs(CUSTOMERS.name) == inputs and lake.inputs(PERMISSIONS.name) == inputs:
@@ -83,7 +84,7 @@ def _profile(task: ProfileTask, partition: int) -> tuple[list[Part], list[Part]]
         .agg(first_seen=pl.col("effective_at").min(), last_seen=pl.col("effective_at").max())
         .collect()
     )
-    customers = golden_records(records, task.survivorship, seen)
+    customers = golden_records(records, task.survivorship, seen, lake.scan(OVERRIDES.name).collect())
     live = consents_of(installation.ledger.wishes, records, installation.keyed_hash)
     landed = lake.scan(CONSENTS.name).collect()
     allowed = permissions(pl.concat([landed, live], how="diagonal"), records, task.uses, task.purposes)
