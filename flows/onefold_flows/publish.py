@@ -21,10 +21,22 @@ def publish_stage() -> Outcome:
         made = published.publication
         counts = made.facts.get("counts", {})
         page = table(["gate", "passed", "found"], [list(g.values()) for g in made.facts.get("gates", [])])
+        page += "\n## Silos\n\n" + _silos(made.facts.get("sources", []))
         line = f"publication {made.version}" + ("" if published.changed else " (unchanged)")
         return Outcome({"version": made.version, "changed": published.changed, "counts": counts}, line, page)
 
     return run_stage("publish", body)
+
+
+def _silos(sources: list[dict[str, Any]]) -> str:
+    """What each source knows, shares and added, as it was published."""
+    names = ("rows", "failed_share", "customers", "only_here", "orphans")
+    rows = [
+        [s["source"], *(s.get(n) for n in names), *((s.get("added") or {}).get(n) for n in ("fields", "interactions")),
+         ", ".join(f"{n:,} {other}" for other, n in (s.get("shared") or {}).items())]
+        for s in sources
+    ]  # fmt: skip
+    return table(["source", *names, "fields added", "interactions", "shared with"], rows)
 
 
 @flow(name="publish")

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import typer
 
-from onefold.commands import demo, flows, identity, keys, serve, sources, state, workspace
+from onefold.commands import demo, flows, identity, keys, serve, silos, sources, state, workspace
 from onefold_storage.errors import BadInput, OnefoldError
 
 _INTERRUPTED = ("interrupted; run it again to go on", 130)
@@ -40,6 +40,7 @@ app.command("demo")(demo.demo)
 app.add_typer(sources.app, name="source", help="Draft and check data contracts.")
 for name, command in flows.COMMANDS.items():
     app.command(name)(command)
+app.command("sources")(silos.sources)
 app.command("serve")(serve.serve)
 app.command("status")(state.status)
 app.add_typer(keys.app, name="key", help="API keys: create, list, revoke.")

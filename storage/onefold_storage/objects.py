@@ -17,7 +17,7 @@ class Objects:
 
     def __init__(self, root: str, storage_options: dict[str, str] | None = None) -> None:
         self.root = root
-        self._fs: Any = _filesystem(root, storage_options or {})
+        self._fs: Any = filesystem(root, storage_options or {})
         self.local = not root.startswith("s3://")
 
     def path(self, key: str) -> str:
@@ -108,7 +108,8 @@ class Objects:
             self._fs.rm(self.path(prefix), recursive=True)
 
 
-def _filesystem(root: str, options: dict[str, str]) -> Any:
+def filesystem(root: str, options: dict[str, str]) -> Any:
+    """The fsspec file system of a root: this machine's, or a bucket's."""
     if not root.startswith("s3://"):
         return fsspec.filesystem("file", use_listings_cache=False)
     client: dict[str, str] = {"region_name": options.get("AWS_REGION", "us-east-1")}

@@ -21,13 +21,49 @@ class StorageSettings(BaseSettings):
 
     home: Path = Field(default=Path(".onefold"), description="folder of everything embedded")
     lake_url: str | None = Field(default=None, description="root of the lake; `file://…` or `s3://bucket/prefix`")
+    landing_url: str | None = Field(
+        default=None, description="where sources drop files; what no contract reads there is reported"
+    )
     ledger_url: str | None = Field(default=None, description="SQLAlchemy URL of the ledger")
     workspace: Path | None = Field(default=None, description="folder of the workspace")
     now: datetime | None = Field(default=None, description="fixes the clock, for data of another time")
+    spool: Path | None = Field(
+        default=None, description="folder of the write-ahead log of events, on a volume of its own"
+    )
+    spool_max_bytes: int = Field(
+        default=2 << 30, ge=1 << 20, description="most the log may hold; past it events are refused with 507"
+    )
+    ingest_key_days: float = Field(
+        default=7.0, gt=0, description="days in which an idempotency key that comes again is the same request"
+    )
     s3_endpoint: str | None = Field(default=None, description="URL of the S3 server")
     s3_access_key: str | None = Field(default=None, description="access key of the application user")
     s3_secret_key: SecretStr | None = Field(default=None, description="its secret key")
     s3_region: str = Field(default="us-east-1", description="region that signatures name")
+    s3_root_user: str | None = Field(
+        default=None, description="administrator of the S3 server, for `onefold storage` alone"
+    )
+    s3_root_password: SecretStr | None = Field(default=None, description="the administrator's password")
+    s3_timeout: float = Field(
+        default=30.0, gt=0, le=600, description="seconds that the S3 server may take to answer before it is asked again"
+    )
+    s3_retries: int = Field(
+        default=4, ge=0, le=20, description="how often a request is sent again that the S3 server did not answer"
+    )
+    s3_root_user: str | None = Field(
+        default=None, description="the S3 server's root user, for `onefold storage` alone; never for the platform"
+    )
+    s3_root_password: SecretStr | None = Field(default=None, description="its password")
+    storage_warning_days: float = Field(
+        default=90, ge=0, description="storage that may be full in fewer days is worth a warning"
+    )
+    storage_critical_days: float = Field(default=30, ge=0, description="and in fewer days than these, an alarm")
+    storage_warning_used: float = Field(
+        default=0.75, gt=0, le=1, description="share of storage taken from which on there is a warning"
+    )
+    storage_critical_used: float = Field(
+        default=0.9, gt=0, le=1, description="share of storage taken from which on there is an alarm"
+    )
 
     @property
     def root(self) -> Path:
@@ -41,6 +77,14 @@ class StorageSettings(BaseSettings):
         return given if "://" in given else str(Path(given).expanduser().absolute())
 
     @property
+    def landing(self) -> str | None:
+        """The landing root as a URL or an absolute path without a trailing slash; None where there is none."""
+        given = (self.landing_url or "").rstrip("/").removeprefix("file://")
+        if not given:
+            return None
+        return given if "://" in given else str(Path(given).expanduser().absolute())
+
+    @property
     def ledger(self) -> str:
         """SQLAlchemy URL of the ledger."""
         return self.ledger_url or f"sqlite:///{self.root / 'ledger.db'}"
@@ -51,9 +95,18 @@ class StorageSettings(BaseSettings):
         return (self.workspace or self.root / "workspace").expanduser().absolute()
 
     @property
+    def spool_folder(self) -> Path:
+        """The write-ahead log's folder, absolute."""
+        return (self.spool or self.root / "spool").expanduser().absolute()
+
+    @property
     def storage_options(self) -> dict[str, str]:
         """Options for delta-rs and object stores; empty for a lake on disk."""
-        if not self.lake.startswith("s3://"):
+        return self.options_for(self.lake)
+
+    def options_for(self, url: str) -> dict[str, str]:
+        """Options for what lies at a URL; empty for a path."""
+        if not url.startswith("s3://"):
             return {}
         options = {"AWS_REGION": self.s3_region, "conditional_put": "etag"}
         if self.s3_endpoint:

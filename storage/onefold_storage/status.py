@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import orjson
@@ -64,13 +65,18 @@ def _object(installation: Installation, key: str) -> Any:
 
 
 def sources(installation: Installation) -> list[dict[str, Any]]:
-    """Each source of the workspace: what landed, what failed, how fresh it is against its objective (seconds)."""
+    """Each source of the workspace: what landed, what failed, how fresh it is against its objective (seconds).
+
+    `rows_per_day`: landed rows of the last 28 days, today included, over those of them since its first.
+    """
     lake, now = installation.lake, installation.clock.now()
     failed = dict(lake.scan(FAILED_EVENTS.name).group_by("source").len().collect().iter_rows())
     totals = installation.ledger.packages.totals()
+    by_day = installation.ledger.packages.landed_by_day()
     found = []
     for contract in installation.workspace.sound_contracts()[0]:
-        last = totals[contract.id].last_committed_at if contract.id in totals else None
+        sums = totals.get(contract.id)
+        last = sums.last_committed_at if sums else None
         age = (now - last).total_seconds() if last else None
         objective = contract.rules.freshness.total_seconds()
         found.append(
@@ -81,6 +87,8 @@ def sources(installation: Installation) -> list[dict[str, Any]]:
                 "lawful_basis": contract.rules.lawful_basis,
                 "rows": lake.rows(contract.bronze),
                 "failed_events": int(failed.get(contract.id, 0)),
+                "failed_share": sums.failed / sums.sent if sums and sums.sent else None,
+                "rows_per_day": _per_day(by_day.get(contract.id, {}), now.date()),
                 "last_landed_at": last.isoformat() if last else None,
                 "freshness_objective_s": objective,
                 "age_s": age,
@@ -88,3 +96,8 @@ def sources(installation: Installation) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def _per_day(landed: dict[date, int], today: date, days: int = 28) -> float:
+    recent = [n for day, n in landed.items() if 0 <= (today - day).days < days]
+    return sum(recent) / min((today - min(landed)).days + 1, days) if recent else 0.0

@@ -16,6 +16,14 @@ from onefold.serving import View
 router = APIRouter(tags=["sources"])
 
 
+class Added(BaseModel):
+    """What connecting a source brought that no other source has."""
+
+    customers: int = Field(description="customers whom it alone knows")
+    fields: int = Field(description="customers' fields that it alone fills")
+    interactions: int = Field(description="interactions of customers that came from it")
+
+
 class Source(BaseModel):
     """One source; further facts may stand beside these."""
 
@@ -33,6 +41,15 @@ class Source(BaseModel):
     )
     age_s: float | None = Field(default=None, description="how old it is")
     fresh: bool
+    customers: int | None = Field(default=None, description="customers whom it knows, at the publication")
+    only_here: int | None = Field(default=None, description="of these, whom no other source knows")
+    orphans: int | None = Field(default=None, description="interactions and cases that belong to no customer")
+    shared: dict[str, int] | None = Field(
+        default=None, description="customers whom another source knows too, by that source"
+    )
+    added: Added | None = Field(default=None, description="what would be missing without it")
+    failed_share: float | None = Field(default=None, description="failed rows of those sent, from 0 to 1")
+    rows_per_day: float | None = Field(default=None, description="landed rows a day, over its last 28 days")
     packages: int = Field(description="load packages committed so far")
     held: int = Field(description="load packages held back: their contract was broken as a whole")
     sent: int
@@ -68,6 +85,7 @@ def described(view: View, shared: Context) -> list[dict[str, Any]]:
                 "last_landed_at": last.isoformat() if last else facts.get("last_landed_at"),
                 "age_s": age,
                 "fresh": age is not None and (objective is None or age <= objective),
+                "failed_share": live.failed / live.sent if live and live.sent else None,
                 **{n: getattr(live, n) if live else 0 for n in _COUNTS},
             }
         )
@@ -82,7 +100,7 @@ def described(view: View, shared: Context) -> list[dict[str, Any]]:
     dependencies=[needs("read:sources")],
 )
 def sources(view: Published, shared: Shared) -> Answer:
-    """Each source's freshness against its objective, its rows, and its load packages: sent = landed + failed +
-    repeated + suppressed.
+    """Each source's freshness against its objective, its rows, its load packages (sent = landed + failed +
+    repeated + suppressed), the customers it shares with every other source, and what it alone brought.
     """
     return Answer({"publication": view.snapshot.version, "sources": described(view, shared)})

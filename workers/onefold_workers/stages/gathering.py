@@ -7,7 +7,7 @@ as its inputs stand, and replaced whole.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from io import BytesIO
 
@@ -35,7 +35,12 @@ class Gathered:
 
     version: str
     partitions: int
-    orphans: int
+    orphans_by_source: dict[str, int]
+
+    @property
+    def orphans(self) -> int:
+        """Rows that belong to no customer."""
+        return sum(self.orphans_by_source.values())
 
 
 def gather(installation: Installation, *, at_least: int = 2) -> Gathered:
@@ -44,18 +49,18 @@ def gather(installation: Installation, *, at_least: int = 2) -> Gathered:
     inputs = [LINKS.name, *(t.name for t, _ in _TABLES.values())]
     customers = lake.scan(LINKS.name).filter(pl.col("valid_to").is_null()).select(pl.col("golden_id").n_unique())
     partitions = max(at_least, -(-int(customers.collect().item()) // CUSTOMERS_A_PARTITION))
-    version = fingerprint(lake, inputs, partitions=partitions, polars=pl.__version__, area=2)
+    version = fingerprint(lake, inputs, partitions=partitions, polars=pl.__version__, area=3)
     known = lake.objects.get(f"{AREA}/current.json")
-    if known and (found := Gathered(**orjson.loads(known))).version == version:
-        return found
-    orphans = 0
+    if known and (facts := orjson.loads(known))["version"] == version:
+        return Gathered(**facts)
+    orphans: dict[str, int] = {}
     for name, (table, key) in _TABLES.items():
         task = partial(_exchange, installation.settings, version, partitions, name, key)
-        orphans += sum(spread(task, slices(lake, table.name)))
+        for found in spread(task, slices(lake, table.name)):
+            orphans |= {source: orphans.get(source, 0) + n for source, n in found.items()}
         spread(partial(_settle, installation.settings, version, name), range(partitions))
     gathered = Gathered(version, partitions, orphans)
-    facts = {"version": version, "partitions": partitions, "orphans": orphans}
-    lake.objects.put(f"{AREA}/current.json", orjson.dumps(facts))
+    lake.objects.put(f"{AREA}/current.json", orjson.dumps(asdict(gathered)))
     for old in lake.objects.folders(AREA):
         if old != version:
             lake.objects.delete_below(f"{AREA}/{old}")
@@ -73,8 +78,10 @@ def partition_of(column: pl.Expr, partitions: int) -> pl.Expr:
     return column.hash(seed=17) % partitions
 
 
-def _exchange(settings: StorageSettings, version: str, partitions: int, name: str, key: str, part: Slice) -> int:
-    """Split one slice by customer, on a worker, and return how many rows belong to no customer."""
+def _exchange(
+    settings: StorageSettings, version: str, partitions: int, name: str, key: str, part: Slice
+) -> dict[str, int]:
+    """Split one slice by customer, on a worker, and return how many rows of each source belong to no customer."""
     lake = Installation(settings).lake
     links = current_links(lake).collect()
     rows = slice_frame(lake, part).select(_TABLES[name][0].arrow.names)
@@ -87,7 +94,8 @@ def _exchange(settings: StorageSettings, version: str, partitions: int, name: st
         sink = BytesIO()
         piece.write_parquet(sink, compression="lz4", statistics=False)
         lake.objects.put(f"{AREA}/{version}/{name}/pieces/{number}/{label}-{part.groups[0]}", sink.getvalue())
-    return rows.height - owned.height
+    orphans = rows.join(links, left_on=key, right_on="record_key", how="anti").group_by("source").len()
+    return dict(orphans.iter_rows())
 
 
 def _settle(settings: StorageSettings, version: str, name: str, partition: int) -> None:

@@ -31,10 +31,11 @@ from onefold_workers.publication.gates import as_facts, measures
 from onefold_workers.stages.fingerprint import fingerprint
 from onefold_workers.stages.gathering import Gathered, customer_rows
 from onefold_workers.stages.records import current_links, latest
+from onefold_workers.stages.silos import silo_report
 
 FILE = "serving.sqlite"
 _KEPT = 3
-_PASSING = ("age_s", "fresh")
+_PASSING = ("age_s", "fresh", "rows_per_day")
 """Facts of a source that pass with time alone; the API tells them as they are when it is asked."""
 
 
@@ -65,6 +66,8 @@ def publish_snapshot(installation: Installation, gathered: Gathered) -> Publishe
         if current.version not in recorded:  # a run was killed after it had published
             log.record(current.version, current.built_at, "published", {"counts": current.facts.get("counts")})
         return Published(current, changed=False)
+    silos = silo_report(installation, gathered)
+    facts["sources"] = [s | silos.get(s["source"], {}) for s in facts["sources"]]
     gold = _gold(lake, gathered)
     try:
         gates = check(gold, facts, previous=current.facts.get("measures") if current else None)
