@@ -45,15 +45,14 @@ class StorageSettings(BaseSettings):
     )
     s3_root_password: SecretStr | None = Field(default=None, description="the administrator's password")
     s3_timeout: float = Field(
-        default=30.0, gt=0, le=600, description="seconds that the S3 server may take to answer before it is asked again"
+        default=30.0,
+        gt=0,
+        le=600,
+        description="seconds that the S3 server may take to answer before it is asked again",
     )
     s3_retries: int = Field(
         default=4, ge=0, le=20, description="how often a request is sent again that the S3 server did not answer"
     )
-    s3_root_user: str | None = Field(
-        default=None, description="the S3 server's root user, for `onefold storage` alone; never for the platform"
-    )
-    s3_root_password: SecretStr | None = Field(default=None, description="its password")
     storage_warning_days: float = Field(
         default=90, ge=0, description="storage that may be full in fewer days is worth a warning"
     )
