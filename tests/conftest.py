@@ -10,13 +10,19 @@ from __future__ import annotations
 import importlib.util
 import os
 import pwd
+import secrets
 import shutil
 import socket
 import subprocess
 import tempfile
+import time
+import urllib.error
+import urllib.request
+import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
@@ -53,6 +59,12 @@ def postgres_bin() -> Path | None:
     return max(Path("/usr/lib/postgresql").glob("*/bin"), default=None)
 
 
+def minio_bin() -> Path | None:
+    """Folder with the MinIO server and its client, as `make minio` lays them, or None."""
+    folder = Path(__file__).resolve().parents[1] / ".tools" / "minio"
+    return folder if all(os.access(folder / name, os.X_OK) for name in ("minio", "mc")) else None
+
+
 def _lacking(package: str) -> str | None:
     return None if importlib.util.find_spec(package) else f"the package {package} is not installed"
 
@@ -64,6 +76,9 @@ PARTS: dict[str, Callable[[], str | None]] = {
         _lacking("playwright") or (None if chromium_path() else "no Chromium (Debian: apt install chromium)")
     ),
     "postgres": lambda: None if postgres_bin() else "no PostgreSQL server (Debian: apt install postgresql)",
+    "minio": lambda: (
+        _lacking("minio") or _lacking("s3fs") or (None if minio_bin() else "no MinIO server (make minio gets one)")
+    ),
 }
 
 
@@ -154,6 +169,85 @@ def postgres(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], i
     finally:
         run(str(programs / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop")
         shutil.rmtree(base, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class MinioServer:
+    """A MinIO process of one node: its URL, its administrator, and its process for tests that stop it."""
+
+    endpoint: str
+    root_user: str
+    root_password: str
+    process: subprocess.Popen[bytes]
+
+    def settings(self, bucket: str) -> dict[str, Any]:
+        """Settings of a lake in a bucket of this server, whose application user has the bucket's name."""
+        return {
+            "lake_url": f"s3://{bucket}/lake",
+            "s3_endpoint": self.endpoint,
+            "s3_access_key": f"user-of-{bucket}",
+            "s3_secret_key": f"secret-of-{bucket}",
+        }
+
+    def root(self) -> dict[str, Any]:
+        """Settings of its administrator."""
+        return {"s3_root_user": self.root_user, "s3_root_password": self.root_password}
+
+
+@pytest.fixture(scope="session")
+def minio(free_port: Callable[[], int]) -> Iterator[MinioServer]:
+    """The session's MinIO, answering; it is empty but for what tests put there."""
+    need("minio")
+    programs = minio_bin()
+    assert programs is not None
+    base, endpoint = Path(tempfile.mkdtemp(prefix="onefold-minio-")), f"127.0.0.1:{free_port()}"
+    user, password = secrets.token_hex(8), secrets.token_hex(16)
+    private = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(base),
+        "MINIO_ROOT_USER": user,
+        "MINIO_ROOT_PASSWORD": password,
+        "MINIO_UPDATE": "off",
+        "MINIO_BROWSER": "off",
+        "MINIO_CI_CD": "1",
+    }
+    command = [str(programs / "minio"), "server", "--quiet", "--address", endpoint, str(base / "data")]
+    with (base / "log").open("wb") as log:
+        process = subprocess.Popen(command, env=private, cwd=base, stdout=log, stderr=log)
+    try:
+        for _ in range(600):
+            try:
+                urllib.request.urlopen(f"http://{endpoint}/minio/health/ready", timeout=5).close()
+                break
+            except (urllib.error.URLError, OSError):
+                if process.poll() is not None:
+                    break
+                time.sleep(0.05)
+        else:
+            process.kill()
+        if process.poll() is not None:
+            lack("minio", f"the server did not start: {(base / 'log').read_text().strip()[-300:]}")
+        yield MinioServer(f"http://{endpoint}", user, password, process)
+    finally:
+        process.kill()
+        process.wait()
+        shutil.rmtree(base, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def _bucket_once(minio: MinioServer) -> dict[str, Any]:
+    from onefold_storage.buckets import prepare
+    from onefold_storage.settings import StorageSettings
+
+    settings = minio.settings("onefold")
+    prepare(StorageSettings(**settings, **minio.root()))
+    return settings
+
+
+@pytest.fixture
+def bucket(_bucket_once: dict[str, Any]) -> dict[str, Any]:
+    """Settings of an empty lake of this test's own in the session's MinIO: `StorageSettings(home=…, **bucket)`."""
+    return _bucket_once | {"lake_url": f"s3://onefold/{uuid.uuid4().hex}"}
 
 
 @pytest.fixture(scope="session")

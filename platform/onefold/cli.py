@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import typer
 
-from onefold.commands import demo, flows, identity, keys, serve, silos, sources, state, workspace
+from onefold.commands import demo, flows, identity, keys, serve, silos, sources, state, storage, workspace
 from onefold_storage.errors import BadInput, OnefoldError
 
 _INTERRUPTED = ("interrupted; run it again to go on", 130)
@@ -43,6 +43,7 @@ for name, command in flows.COMMANDS.items():
 app.command("sources")(silos.sources)
 app.command("serve")(serve.serve)
 app.command("status")(state.status)
+app.add_typer(storage.app, name="storage", help="Where the lake lies: its bucket, its rules, its user.")
 app.add_typer(keys.app, name="key", help="API keys: create, list, revoke.")
 app.command("link")(identity.link)
 
