@@ -1,5 +1,7 @@
 """Identity resolution: which records belong to one customer, and the golden IDs that stay the same over runs."""
 
+from onefold_workers.identity.causes import with_causes
+from onefold_workers.identity.decisions import obeyed, pins
 from onefold_workers.identity.golden_ids import assign_golden_ids, survivors
 from onefold_workers.identity.model import IdentityModel
 from onefold_workers.identity.quality import Quality, pairwise_quality
@@ -10,7 +12,10 @@ __all__ = [
     "Quality",
     "Resolution",
     "assign_golden_ids",
+    "obeyed",
     "pairwise_quality",
+    "pins",
     "resolve",
     "survivors",
+    "with_causes",
 ]

@@ -15,11 +15,19 @@ import polars as pl
 from onefold_storage.schema import HISTORY, LINKS
 
 _LINKS = dict(pl.from_arrow(LINKS.arrow.empty_table()).schema)  # type: ignore[union-attr]
+_PINNED = 2**31
+"""Counts for more than any number of records."""
 _HISTORY = dict(pl.from_arrow(HISTORY.arrow.empty_table()).schema)  # type: ignore[union-attr]
 
 
 def assign_golden_ids(
-    clusters: pl.DataFrame, links: pl.DataFrame, now: datetime, *, cause: str | None = None, salt: str = "onefold"
+    clusters: pl.DataFrame,
+    links: pl.DataFrame,
+    now: datetime,
+    *,
+    cause: str | None = None,
+    salt: str = "onefold",
+    pins: pl.DataFrame | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Give every cluster its golden ID.
 
@@ -29,6 +37,7 @@ def assign_golden_ids(
         now: when the changes take effect.
         cause: what is written into history as the cause, such as the identity model's version.
         salt: key of the hashes that IDs are made with.
+        pins: record_key, golden_id: a cluster with such a record gets this ID, whatever is older or larger.
 
     Returns:
         The new full table of links (open ones of changed and vanished records closed at `now`), and the rows
@@ -38,7 +47,7 @@ def assign_golden_ids(
     links = links.select(*_LINKS).cast(_LINKS) if links.width else pl.DataFrame(schema=_LINKS)
     old = links.filter(pl.col("valid_to").is_null()).select("record_key", old="golden_id")
     joined = clusters.join(old, on="record_key", how="left", maintain_order="left")
-    homes = _homes(joined, links)
+    homes = _homes(joined, links, pins)
     ids = _named(joined, homes, links, salt)
     new = joined.join(ids, on="cluster", maintain_order="left")
     changed = new.filter(pl.col("old").is_null() | (pl.col("old") != pl.col("golden_id")))
@@ -85,14 +94,27 @@ def survivors(history: pl.DataFrame) -> pl.DataFrame:
     return chain
 
 
-def _homes(joined: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:
-    """For each open golden ID the cluster that has most of its records; `first` marks the cluster's keeper."""
+def _homes(joined: pl.DataFrame, links: pl.DataFrame, pins: pl.DataFrame | None) -> pl.DataFrame:
+    """For each open golden ID the cluster that has most of its records; `keeps` marks the cluster's keeper.
+
+    A pinned ID, open or not, has its home where its record is, and comes before others.
+    """
     age = links.group_by(old="golden_id").agg(born=pl.col("valid_from").min())
     overlap = joined.drop_nulls("old").group_by("old", "cluster").agg(n=pl.len(), key=pl.col("record_key").min())
+    if pins is not None and pins.height:
+        held = pins.join(joined.select("record_key", "cluster"), on="record_key").select(
+            "cluster", old="golden_id", n=pl.lit(_PINNED, dtype=overlap.schema["n"]), key="record_key"
+        )
+        overlap = pl.concat(
+            [overlap.select("old", "cluster", "n", "key"), held.select("old", "cluster", "n", "key")]
+        )
     home = overlap.sort(["old", "n", "key"], descending=[False, True, False]).unique(
         "old", keep="first", maintain_order=True
     )
-    home = home.join(age, on="old").sort(["cluster", "born", "n", "key"], descending=[False, False, True, False])
+    home = home.join(age, on="old", how="left").with_columns(pinned=pl.col("n") == _PINNED)
+    home = home.sort(
+        ["cluster", "pinned", "born", "n", "key"], descending=[False, True, False, True, False], nulls_last=True
+    )
     return home.select("old", "cluster", keeps=pl.int_range(pl.len()).over("cluster") == 0)
 
 
@@ -147,8 +169,10 @@ def _events(new: pl.DataFrame, homes: pl.DataFrame, now: datetime, cause: str | 
         {"old": "golden_id", "golden_id": "other_id"}
     )
     split = moved.join(merged, on=["golden_id", "other_id"], how="anti")
-    made = new.group_by("golden_id").agg(records=pl.len(), before=pl.col("old").drop_nulls().len())
-    created = made.filter(pl.col("before") == 0)
+    made = new.group_by("golden_id").agg(records=pl.len())
+    created = made.join(new.select(golden_id="old"), on="golden_id", how="anti").join(
+        split.select(golden_id="other_id"), on="golden_id", how="anti"
+    )
     parts = [
         created.select(
             "golden_id", event=pl.lit("created"), other_id=pl.lit(None, dtype=pl.String), records="records"
