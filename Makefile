@@ -2,10 +2,10 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 BIN := .venv/bin
-.PHONY: help setup demo test minio chaos lint format lock secrets clean
+.PHONY: help setup demo test minio up-local down-local chaos lint format lock secrets clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## everything into .venv: the product and the tools that test it
 	@infra/setup.sh dev
@@ -37,7 +37,15 @@ format: setup ## bring the code to the one style
 lock: ## make the pinned requirements again from pyproject.toml, with the newest versions that fit
 	@infra/lock.sh
 
-secrets: ## random secrets for docker-compose.yml into .env, unless it is there
+up-local: minio ## the services of docker-compose.yml as processes here: ONLY="api-1 …" SCALE=dask-worker=3 PROFILE=monitoring
+	@infra/setup.sh run
+	@infra/secrets.sh
+	@$(BIN)/python -m infra.local up $(addprefix --scale ,$(SCALE)) $(addprefix --profile ,$(PROFILE)) $(ONLY)
+
+down-local: ## end what make up-local started; what it keeps stays in $ONEFOLD_HOME/local
+	@$(BIN)/python -m infra.local down
+
+secrets: ## random secrets for docker-compose.yml into .env, where one is missing
 	@infra/secrets.sh
 
 clean: ## remove what tools made; keeps .onefold, which holds data

@@ -114,6 +114,12 @@ def serve(home: Path, settings: FlowsSettings, flows: Mapping[str, str] = FLOWS)
     for name, module in flows.items():
         runner.add_deployment(deployment(name, module, settings.schedules.get(name)))
     _forget_missed_runs()
+    if settings.runner_metrics:
+        # Not by Prefect's own setting: each flow run inherits that, and fails where the port is taken already.
+        from prometheus_client import start_http_server
+
+        address, _, port = settings.runner_metrics.rpartition(":")
+        start_http_server(int(port), address)
     _marker(Background(NAME, home)).touch()
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(runner.start())

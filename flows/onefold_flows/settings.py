@@ -29,6 +29,11 @@ class FlowsSettings(BaseSettings):
         default=0, ge=0, le=65535, description="port of the started Prefect server; 0 takes a free one and keeps it"
     )
     prefect_timeout: float = Field(default=180, gt=0, description="seconds to wait for a Prefect server to answer")
+    runner_metrics: str | None = Field(
+        default=None,
+        pattern=r"^[\w.-]+:\d{1,5}$",
+        description="address and port at which the flow runner tells Prometheus how it is; else it does not",
+    )
     schedules: dict[str, str] = Field(
         default={"refresh": "30 4 * * *"},
         description="when flows run by themselves: JSON of flow name to cron expression (UTC), `{}` for never",

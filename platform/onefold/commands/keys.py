@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +21,9 @@ def create(
     name: Annotated[str, typer.Argument(help="Who the key is for.")],
     scope: Annotated[list[str] | None, typer.Option(help="What it may do; repeat for several.")] = None,
     days: Annotated[int | None, typer.Option(min=1, help="Days until it expires; never when left out.")] = None,
+    into: Annotated[
+        Path | None, typer.Option(help="Write it into this file, not on the screen; a valid key there is kept.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Make a key. It is shown once; only its hash is kept."""
@@ -27,7 +31,14 @@ def create(
 
     scopes = scope or ["read:customers", "read:scores", "read:sources", "search"]
     lifetime = timedelta(days=days) if days else None
-    key, secret = _book().create(name, scopes, lifetime)
+    book = _book()
+    if into and (kept := _kept(book, into, scopes)):
+        out.print(f"{into} holds the valid key {kept}; nothing done")
+        return
+    key, secret = book.create(name, scopes, lifetime)
+    if into:
+        _write(into, secret)
+        secret = str(into)
     if json:
         print_json({"id": key.id, "name": key.name, "scopes": sorted(key.scopes), "key": secret})
     else:
@@ -51,6 +62,35 @@ def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, as `onefold
     """End a key; every API replica refuses it within a second."""
     _book().revoke(key_id)
     out.print(f"Revoked {key_id}")
+
+
+def _kept(book: Keys, path: Path, scopes: list[str]) -> str | None:
+    """The id of the key in a file, where it is valid and may do all that is asked for."""
+    from onefold_storage.errors import Unauthorised
+
+    try:
+        key = book.verify(path.read_text().strip())
+    except (OSError, UnicodeDecodeError, Unauthorised):
+        return None
+    return key.id if all(key.may(scope) for scope in scopes) else None
+
+
+def _write(path: Path, secret: str) -> None:
+    """Put a secret into a file that its owner alone can read, whole or not at all.
+
+    Raises:
+        BadInput: it cannot be written there.
+    """
+    from onefold_storage.errors import BadInput
+
+    draft = path.with_name(f"{path.name}.new")
+    try:
+        draft.unlink(missing_ok=True)
+        draft.touch(mode=0o600, exist_ok=False)
+        draft.write_text(f"{secret}\n")
+        draft.replace(path)
+    except OSError as error:
+        raise BadInput(f"{path}: the key cannot be written there: {error.strerror}; make another") from error
 
 
 def _book() -> Keys:

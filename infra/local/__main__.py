@@ -1,0 +1,188 @@
+"""The services of docker-compose.yml as processes of this machine: `python -m infra.local up|ps|down`.
+
+`up` returns when every service is well, and leaves them running (Ctrl-C before that ends them again); asked once
+more it brings what runs to what is asked for. `down` ends them; volumes stay, unless --volumes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from infra.local.definition import DefinitionError
+from infra.local.images import REPOSITORY
+from infra.local.interpolation import UndefinedError, read_env
+from infra.local.supervisor import LackingError, Supervisor, sweep, wanted
+
+_PATIENCE = 300
+
+
+def say(line: str) -> None:
+    """One line for the person at the terminal."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+def state(root: Path) -> dict[str, Any] | None:
+    """What the supervisor last told; None where none lives."""
+    try:
+        told: dict[str, Any] = json.loads((root / "state.json").read_text())
+        command = Path(f"/proc/{told['supervisor']}/cmdline").read_bytes()
+    except (OSError, ValueError):
+        return None
+    return told if b"infra.local" in command else None
+
+
+def up(root: Path, asked: argparse.Namespace) -> int:
+    """Start or change what runs, and wait until all of it is well."""
+    root.mkdir(parents=True, exist_ok=True)
+    root.chmod(0o711)  # accounts of single services pass through; what they may read says each folder
+    variables = {name: os.environ[name] for name in _named_by_definition()}
+    scale = {name: int(number) for name, _, number in (item.partition("=") for item in asked.scale)}
+    profiles = [*asked.profile, *filter(None, os.environ.get("COMPOSE_PROFILES", "").split(","))]
+    running = state(root)
+    if running and asked.only:  # beside what runs already, as an engine does
+        before = json.loads((root / "wanted.json").read_text())
+        asked.only = [*before["only"], *asked.only] if before["only"] else []
+        profiles, scale = [*before["profiles"], *profiles], before["scale"] | scale
+    draft = {"variables": variables, "profiles": profiles, "scale": scale, "only": asked.only}
+    (root / "wanted.json").touch(mode=0o600)
+    (root / "wanted.json").write_text(json.dumps(draft))
+    services = wanted(root)
+    if running:
+        os.kill(running["supervisor"], signal.SIGHUP)
+        time.sleep(0.5)
+    else:
+        sweep(root)
+        (root / "state.json").unlink(missing_ok=True)
+        with (root / "supervisor.log").open("w") as log:
+            subprocess.Popen(  # noqa: S603 - this very program
+                [sys.executable, "-m", "infra.local", "--root", str(root), "supervise"],
+                cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            )  # fmt: skip
+    try:
+        return _wait(root, sum(service.replicas for service in services.values()), asked.timeout)
+    except KeyboardInterrupt:
+        say("interrupted: ending what was started")
+        down(root, volumes=False)
+        return 130
+
+
+def down(root: Path, volumes: bool) -> int:
+    """End everything that runs in the folder."""
+    told = state(root)
+    if told:
+        os.kill(told["supervisor"], signal.SIGTERM)
+        while state(root):
+            time.sleep(0.1)
+    left = sweep(root)
+    say("everything has ended" if told or left else "nothing was running")
+    if volumes:
+        shutil.rmtree(root, ignore_errors=True)
+        say(f"removed {root}")
+    return 0
+
+
+def ps(root: Path) -> int:
+    """How everything is."""
+    told = state(root)
+    if not told:
+        say("nothing is running: make up-local")
+        return 1
+    wide = max(len(name) for name in told["services"])
+    for name, service in told["services"].items():
+        addresses = " ".join(f"{service['address']}:{port}" for port in service["ports"])
+        again = f" (started {service['starts']} times)" if service["starts"] > 1 else ""
+        say(f"  {name:<{wide}}  {service['state']:<9}  {addresses or service['address']}{again}")
+    say(f"  logs: {root / 'logs'}")
+    return 0
+
+
+def _wait(root: Path, total: int, patience: float) -> int:
+    begin = time.monotonic()
+    seen: dict[str, tuple[str, int]] = {}
+    while time.monotonic() - begin < patience:
+        told = state(root)
+        if told is None:
+            if time.monotonic() - begin > 10:
+                say((root / "supervisor.log").read_text().strip() or "the supervisor did not start")
+                return 1
+            time.sleep(0.1)
+            continue
+        services = told["services"]
+        for name, service in services.items():
+            now = (service["state"], service["starts"])
+            if now != seen.get(name) and service["state"] != "waiting":
+                again = f", start {service['starts']}" if service["starts"] > 1 else ""
+                say(f"  {time.monotonic() - begin:5.1f} s  {name}: {service['state']}{again}")
+            seen[name] = now
+        if len(services) == total and all(s["state"] in ("healthy", "done") for s in services.values()):
+            return ps(root)
+        if lost := [name for name, service in services.items() if service["state"] == "failed"]:
+            return _complain(services, lost, "ended")
+        time.sleep(0.1)
+    services = (state(root) or {"services": {}})["services"]
+    late = [name for name, service in services.items() if service["state"] not in ("healthy", "done")]
+    return _complain(services, late, f"not well after {patience:g} s")
+
+
+def _complain(services: dict[str, Any], names: list[str], what: str) -> int:
+    for name in names:
+        log = Path(services[name]["log"])
+        words = log.read_text(errors="replace").strip().splitlines()[-5:] if log.exists() else []
+        say(f"{name}: {what}; {log} ends with:")
+        for line in words:
+            say(f"    {line}")
+    say("what runs is left running; make down-local ends it")
+    return 1
+
+
+def _named_by_definition() -> set[str]:
+    files = os.environ.get("COMPOSE_FILE") or read_env(REPOSITORY / ".env").get(
+        "COMPOSE_FILE", "docker-compose.yml"
+    )
+    text = "".join((REPOSITORY / name).read_text() for name in files.split(":"))
+    return {name for name in os.environ if f"${{{name}" in text or name == "COMPOSE_FILE"}
+
+
+def main() -> int:
+    """Read the command line; errors of the user's are one line."""
+    home = Path(os.environ.get("ONEFOLD_HOME", REPOSITORY / ".onefold")).expanduser().absolute()
+    parser = argparse.ArgumentParser(prog="python -m infra.local", description=__doc__)
+    parser.add_argument("--root", type=Path, default=home / "local", help="folder of state, logs and volumes")
+    commands = parser.add_subparsers(dest="command", required=True)
+    starting = commands.add_parser("up", help="start, and wait until all are well")
+    starting.add_argument("--scale", action="append", default=[], metavar="SERVICE=N")
+    starting.add_argument("--profile", action="append", default=[])
+    starting.add_argument("--timeout", type=float, default=_PATIENCE)
+    starting.add_argument("only", nargs="*", metavar="SERVICE", help="these, and what they need; all if none")
+    commands.add_parser("ps", help="how they are")
+    ending = commands.add_parser("down", help="end them")
+    ending.add_argument("--volumes", action="store_true", help="and remove what they kept")
+    commands.add_parser("supervise", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    root: Path = asked.root.absolute()
+    try:
+        if asked.command == "up":
+            return up(root, asked)
+        if asked.command == "supervise":
+            Supervisor(root).run()
+            return 0
+        return down(root, asked.volumes) if asked.command == "down" else ps(root)
+    except UndefinedError as error:
+        say(f"{error} (.env, which make secrets writes)")
+    except (DefinitionError, LackingError, OSError) as error:
+        say(str(error))
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,185 @@
+"""The process that keeps the others: starts them in the order of their needs, looks after them, and ends them.
+
+It stands behind `make up-local` as an engine stands behind `docker compose up --detach`. What is wanted is the file
+`wanted.json`; SIGHUP makes it read that again (services that are new or changed are started, those that are gone are
+stopped), SIGTERM and SIGINT end everything. How all are is the file `state.json`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from infra.local.definition import DefinitionError, Service, chosen, load
+from infra.local.images import ALSO, REPOSITORY, bare, image, lacking
+from infra.local.interpolation import read_env
+from infra.local.places import Places, Replica
+from infra.local.process import MARK, Process
+
+_LOOK_SECONDS = 0.1
+_DOOR = 61_999
+"""Port that a supervisor holds on its net while it lives, so that two never share one."""
+_NETS = range(77, 127)
+
+
+class LackingError(Exception):
+    """This machine has not all programs."""
+
+
+def wanted(root: Path) -> dict[str, Service]:
+    """The services that `wanted.json` asks for.
+
+    Raises:
+        UndefinedError, DefinitionError: the definition cannot be used. LackingError: programs are missing.
+    """
+    asked = json.loads((root / "wanted.json").read_text())
+    variables = read_env(REPOSITORY / ".env") | dict(asked["variables"])
+    files = [REPOSITORY / name for name in variables.get("COMPOSE_FILE", "docker-compose.yml").split(":")]
+    services = load(files, variables, asked["profiles"])
+    unknown = asked["scale"].keys() - services.keys()
+    if unknown:
+        raise DefinitionError(f"no service {', '.join(sorted(unknown))} to scale; there are {', '.join(services)}")
+    scaled = {name: replace(s, replicas=asked["scale"].get(name, s.replicas)) for name, s in services.items()}
+    picked = chosen(scaled, asked["only"])
+    for service in picked.values():
+        try:
+            image(service.image)
+        except KeyError:
+            raise DefinitionError(
+                f"service {service.name}: no program here stands in for {service.image}"
+            ) from None
+    if steps := lacking(set(_programs(picked))):
+        raise LackingError(f"this machine lacks programs: {'; '.join(steps)}")
+    return picked
+
+
+def _programs(services: dict[str, Service]) -> Iterator[str]:
+    for service in services.values():
+        yield ((*image(service.image).entry, *service.command) or ("",))[0]
+        yield from ALSO.get(bare(service.image), ())
+        if service.check:
+            yield service.check.test[0]
+
+
+class Supervisor:
+    """Everything that runs in one folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._door, self._net = _enter(root)
+        self._processes: dict[str, Process] = {}
+        self._asked: list[signal.Signals] = []
+        self._said = ""
+
+    def run(self) -> None:
+        """Work until told to end."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda given, _: self._asked.append(signal.Signals(given)))
+        try:
+            self._take_in()
+            while not any(number != signal.SIGHUP for number in self._asked):
+                if self._asked:
+                    self._asked.clear()
+                    self._take_in()
+                for process in self._processes.values():
+                    if process.state == "waiting" and self._may_start(process.replica):
+                        process.start()
+                    process.look()
+                self._tell()
+                time.sleep(_LOOK_SECONDS)
+        finally:
+            self._stop(list(self._processes))
+            sweep(self.root)
+            (self.root / "state.json").unlink(missing_ok=True)
+
+    def _take_in(self) -> None:
+        services = wanted(self.root)
+        remembered = self.root / "rooms.json"
+        rooms = json.loads(remembered.read_text()) if remembered.exists() else {}
+        places = Places(self.root, REPOSITORY, self._net, services, rooms)
+        _write(remembered, json.dumps(rooms))
+        new = {r.name: Process(r, image(r.service.image), places, str(self.root)) for r in places.replicas}
+        same = {
+            name for name, old in self._processes.items()
+            if name in new and old.definition() == new[name].definition()
+        }  # fmt: skip
+        self._stop([name for name in self._processes if name not in same])
+        self._processes = {name: self._processes[name] if name in same else new[name] for name in new}
+        self._tell()
+
+    def _may_start(self, replica: Replica) -> bool:
+        for needed, condition in replica.service.needs.items():
+            replicas = [p for p in self._processes.values() if p.replica.service.name == needed]
+            if condition == "service_started" and not all(p.starts for p in replicas):
+                return False
+            if condition != "service_started" and not all(p.good for p in replicas):
+                return False
+        return True
+
+    def _stop(self, names: list[str]) -> None:
+        """Stop processes, those that need others before these; at once where none needs another."""
+        left = {name: self._processes[name] for name in names}
+        while left:
+            needed = {n for p in left.values() for n in p.replica.service.needs}
+            now = [p for p in left.values() if p.replica.service.name not in needed] or list(left.values())
+            for process in now:
+                process.stop()
+            begin = time.monotonic()
+            for process in now:
+                process.wait(begin + process.replica.service.grace)
+                left.pop(process.replica.name)
+        for name in names:
+            self._processes.pop(name)
+
+    def _tell(self) -> None:
+        services = {
+            name: {
+                "state": p.state, "pid": p.pid, "address": p.replica.address, "ports": p.replica.service.ports,
+                "starts": p.starts, "log": str(p.log),
+            }
+            for name, p in self._processes.items()
+        }  # fmt: skip
+        said = json.dumps({"supervisor": os.getpid(), "services": services})
+        if said != self._said:
+            _write(self.root / "state.json", said)
+            self._said = said
+
+
+def sweep(root: Path) -> int:
+    """Kill whatever was started for the folder and is still there; gives how many processes that were."""
+    mark, mine, killed = f"{MARK}={root}".encode(), os.getpid(), 0
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if int(folder.name) != mine and mark in (folder / "environ").read_bytes().split(b"\0"):
+                os.kill(int(folder.name), signal.SIGKILL)
+                killed += 1
+    return killed
+
+
+def _enter(root: Path) -> tuple[socket.socket, int]:
+    """A net that no other supervisor is on: the one of the last time, if it is free."""
+    remembered = root / "net"
+    last = [int(remembered.read_text())] if remembered.exists() else []
+    for net in (*last, *_NETS):
+        door = socket.socket()
+        try:
+            door.bind((f"127.{net}.0.1", _DOOR))
+        except OSError:
+            door.close()
+            continue
+        _write(remembered, str(net))
+        return door, net
+    raise DefinitionError("every net from 127.77 to 127.126 is in use; end one with make down-local")
+
+
+def _write(path: Path, text: str) -> None:
+    draft = path.with_name(f"{path.name}.new")
+    draft.write_text(text)
+    draft.replace(path)
