@@ -11,7 +11,7 @@ from typing import NoReturn
 
 import typer
 
-from onefold.commands import demo, flows, identity, keys, serve, silos, sources, state, storage, workspace
+from onefold.commands import demo, failed, flows, identity, keys, serve, silos, sources, state, storage, workspace
 from onefold_storage.errors import BadInput, OnefoldError
 
 _INTERRUPTED = ("interrupted; run it again to go on", 130)
@@ -41,6 +41,7 @@ app.add_typer(sources.app, name="source", help="Draft and check data contracts."
 for name, command in flows.COMMANDS.items():
     app.command(name)(command)
 app.command("sources")(silos.sources)
+app.add_typer(failed.app, name="failed", help="Rows that broke their contract: list, show, replay.")
 app.command("serve")(serve.serve)
 app.command("status")(state.status)
 app.add_typer(storage.app, name="storage", help="Where the lake lies: its bucket, its rules, its user.")
