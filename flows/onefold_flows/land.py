@@ -36,9 +36,12 @@ def land_stage(sources: list[str] | None = None) -> Outcome:
         packages = [_counts(p) for r in results for p in r.packages]
         page = table(["source", "origin", "status", *COUNTS], [list(p.values()) for p in packages])
         page += "".join(f"\n- held: {e}" for e in errors)
+        notes = [n for r in results for n in _noted(r.packages)]
+        page += "".join(f"\n- {n}" for n in notes)
         line = f"{totals['landed']:,} rows landed from {len(contracts)} source{'s' * (len(contracts) != 1)}"
         line += "".join(f", {totals[k]:,} {k}" for k in COUNTS[2:] if totals[k])
-        facts = {"packages": packages, "errors": list(errors), "invalid": len(broken), **totals}
+        line += "".join(f"; {n}" for n in notes)
+        facts = {"packages": packages, "errors": list(errors), "notes": notes, "invalid": len(broken), **totals}
         return Outcome(facts, line, page, errors=errors)
 
     return run_stage("land", body)
@@ -47,6 +50,12 @@ def land_stage(sources: list[str] | None = None) -> Outcome:
 def _failed(packages: Iterable[Package]) -> Iterator[str]:
     """A line for each package of this run that has bad rows; sent again, they are repeated and told no more."""
     return (f"{p.origin}: {p.message}" for p in packages if p.failed and p.message)
+
+
+def _noted(packages: Iterable[Package]) -> Iterator[str]:
+    """What is new about a delivery's columns, where no row is at fault."""
+    fine = (p for p in packages if p.message and not p.failed and p.status == "committed")
+    return (f"{p.origin}: {p.message}" for p in fine)
 
 
 def _counts(package: Package) -> dict[str, Any]:

@@ -89,3 +89,13 @@ def test_a_source_without_a_contract_stops_no_other(folder: Path) -> None:
         CliRunner().invoke(app, ["failed", "replay"], catch_exceptions=False)
     assert {g["source"] for g in _run("list")["groups"]} == {"one", "two"}
     assert _run("list", "two")["events"] == 1
+
+
+def test_the_history_of_a_sources_columns_is_shown(folder: Path) -> None:
+    result = CliRunner().invoke(app, ["source", "history", "one", "--json"], catch_exceptions=False)
+    known = json.loads(result.stdout)
+    assert known["columns"] == {"id": "string", "v": "integer"}
+    assert [set(c) for c in known["changes"]] == [{"at", "package", "contract", "added"}]
+    told = CliRunner().invoke(app, ["source", "history", "two"], catch_exceptions=False).stdout
+    assert "contract 1.0.0: added id, v" in told
+    assert folder.is_dir()

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from onefold.terminal import err, out, print_json
-from onefold_storage.errors import BadInput, Conflict
+from onefold_storage.errors import BadInput, Conflict, NotFound
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -74,6 +74,32 @@ def list_sources(json: Annotated[bool, typer.Option("--json", help="Print a JSON
         return
     for row in rows:
         out.print(f"{row['source']:<24} {row['connector']:<8} {row['rows']:>12,} rows")
+
+
+@app.command()
+def history(
+    source: Annotated[str, typer.Argument(help="The source's id.")],
+    json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
+) -> None:
+    """How a source's columns changed: added, widened, sent but not in the contract, no longer sent."""
+    from onefold_storage.drift import history as changes_of
+    from onefold_storage.installation import Installation
+    from onefold_storage.settings import StorageSettings
+
+    known = changes_of(Installation(StorageSettings()).lake, source)
+    if not known:
+        raise NotFound(f"{source}: nothing has landed from it yet")
+    if json:
+        print_json({"source": source, **known})
+        return
+    for change in known["changes"]:
+        told = [f"{what} {', '.join(change[what])}" for what in _CHANGES if change.get(what)]
+        out.print(f"{change['at'][:19]}  contract {change['contract']}: {escape('; '.join(told))}")
+    if known["unknown"]:
+        out.print(escape(f"not in the contract, kept in _extra: {', '.join(known['unknown'])}"))
+
+
+_CHANGES = ("added", "changed", "removed", "unknown", "absent")
 
 
 def _source_id(location: str) -> str:
