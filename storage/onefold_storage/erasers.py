@@ -12,12 +12,13 @@ import polars as pl
 
 from onefold_storage.deliveries import BadRow
 from onefold_storage.errors import NotFound
+from onefold_storage.identifiers import identifiers, normal_form
 from onefold_storage.installation import Installation
 from onefold_storage.person import Person, known_contracts
 from onefold_storage.publications import ROOT as PUBLICATIONS
 from onefold_storage.rewriting import Gone, rewrite
 from onefold_storage.schema import FAILED_EVENTS, SILVER
-from onefold_storage.suppressor import Suppressor, identifiers, normal_form
+from onefold_storage.suppressor import Suppressor
 
 Eraser = Callable[[Installation, str, Person], int]
 """Takes a person out of the place of this name (a table, a folder of objects, a ledger table, a folder of home)."""
@@ -61,7 +62,7 @@ def bronze(installation: Installation, name: str, person: Person) -> int:
 def failed_events(installation: Installation, name: str, person: Person) -> int:
     """Failed events whose bytes hold an identifier that is on the suppression list, where the person's now are."""
     contracts = known_contracts(installation)
-    suppressor = Suppressor(installation.ledger.suppression, installation.keyed_hash)
+    suppressor = Suppressor(installation.ledger.suppression, installation.keyed_hash).lookup()
 
     def gone(rows: pl.DataFrame) -> pl.Series:
         found = pl.Series([False] * rows.height, dtype=pl.Boolean)

@@ -8,11 +8,13 @@ is made good from the manifest. `origin` and messages hold no data of customers.
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from onefold_storage.checking import Checked, check
 from onefold_storage.clock import Clock
@@ -21,13 +23,24 @@ from onefold_storage.deliveries import BadRow, Batch, Delivery
 from onefold_storage.drift import Drift, remember
 from onefold_storage.errors import BadInput, OnefoldError
 from onefold_storage.evolution import bronze_shape
-from onefold_storage.lake import Lake, TableShape
+from onefold_storage.lake import Lake
 from onefold_storage.manifests import APP, committed_seq, read_manifest, write_manifest
 from onefold_storage.packages import Package, Packages
+from onefold_storage.packing import Packer
 from onefold_storage.parts import PartWriter
+from onefold_storage.pipelining import in_order, threads
 from onefold_storage.schema import FAILED_EVENTS
-from onefold_storage.snapshots import SnapshotState
-from onefold_storage.suppressor import Suppressor
+from onefold_storage.snapshots import State, state_of
+from onefold_storage.suppressor import Lookup, Suppressor
+
+
+@dataclass(frozen=True)
+class _Passed:
+    """A batch, its rows that keep the contract and may land, and how many are suppressed."""
+
+    batch: Batch
+    checked: Checked
+    suppressed: int
 
 
 @dataclass
@@ -38,6 +51,15 @@ class _Counts:
     repeated: int = 0
     suppressed: int = 0
     first: BadRow | None = None
+
+    def add(self, passed: _Passed, landed: int, bad: tuple[BadRow, ...]) -> None:
+        batch = passed.batch
+        self.sent += batch.rows.num_rows + len(batch.bad) + batch.repeated + batch.suppressed
+        self.landed += landed
+        self.failed += len(bad)
+        self.repeated += batch.repeated
+        self.suppressed += batch.suppressed + passed.suppressed
+        self.first = self.first or (min(bad, key=lambda b: b.row_id) if bad else None)
 
 
 class Lander:
@@ -56,7 +78,7 @@ class Lander:
         with self._lake.lock(f"land:{contract.id}"):
             last = self.reconcile(contract.id)
             known = self._book.find(contract.id, delivery.content)
-            if known and (contract.rules.delivery == "append" or known.seq == last):
+            if known and (contract.rules.delivery != "snapshot" or known.seq == last):
                 return known.as_repeated()
             started = self._clock.now()
             try:
@@ -79,27 +101,40 @@ class Lander:
     def _land(self, contract: Contract, delivery: Delivery, seq: int, started: datetime) -> Package:
         shape = bronze_shape(self._lake, contract)
         package = Package(contract.id, seq, delivery.content, delivery.origin, 0, 0, 0, 0, 0, started, started)
-        bronze = self._lake.writer(contract.bronze, shape=shape)
+        packer = Packer(self._lake, contract.bronze, shape, package)
         failed = self._lake.writer(FAILED_EVENTS.name, partition={"source": contract.id})
-        state = SnapshotState(self._lake, contract) if contract.rules.delivery == "snapshot" else None
+        state = state_of(self._lake, contract)
         counts, drift = _Counts(), Drift(contract)
-        for batch in delivery.batches:
-            checked = self._checked(contract, delivery.origin, batch, state, counts)
-            drift.note(batch, checked.bad)
-            self._keep_bad(failed, package, checked.bad)
-            self._keep_good(bronze, shape, package, checked.rows, deleted=False)
-            counts.landed += checked.rows.height
-        if seq > 1:  # a first package changes nothing
+        lookup = self._suppressor.lookup()
+
+        def passed(batch: Batch) -> _Passed:
+            done = self._pass(contract, delivery.origin, lookup, batch)
+            if state is None:  # the order of rows does not matter
+                packer.write(done.checked.table)
+            return done
+
+        with closing(in_order(passed, delivery.batches, threads())) as batches:
+            for done_batch in batches:
+                rows, bad = done_batch.checked.table, done_batch.checked.bad
+                if state and rows.num_rows:
+                    rows, repeated, twice = state.fresh(rows)
+                    counts.repeated += repeated
+                    bad = (*bad, *twice)
+                    packer.write(rows)
+                drift.note(done_batch.batch, bad)
+                self._keep_bad(failed, package, bad)
+                counts.add(done_batch, rows.num_rows, bad)
+        if seq > 1 and not delivery.apart:  # a first package changes nothing
             drift.hold(delivery.origin)
         if state and not counts.failed:  # a bad row may be the one that seems to have vanished
-            self._keep_vanished(bronze, shape, package, state)
+            self._keep_vanished(packer, state)
         done = Package(
             contract.id, seq, delivery.content, delivery.origin, counts.sent, counts.landed, counts.failed,
             counts.repeated, counts.suppressed, started, self._clock.now(),
             message=_told(counts, remember(self._lake, contract, drift, package.package_id, started)),
             requests=tuple(delivery.requests),
         )  # fmt: skip
-        parts, bad_parts = bronze.close(), failed.close()
+        parts, bad_parts = packer.close(), failed.close()
         write_manifest(self._lake, done, delivery.bookmark() if delivery.bookmark else None)
         if bad_parts or self._lake.exists(FAILED_EVENTS.name):
             with self._lake.lock(FAILED_EVENTS.name):
@@ -112,51 +147,27 @@ class Lander:
         self._book.record(done)
         return done
 
-    def _checked(
-        self, contract: Contract, origin: str, batch: Batch, state: SnapshotState | None, counts: _Counts
-    ) -> Checked:
-        counts.sent += batch.rows.num_rows + len(batch.bad) + batch.repeated + batch.suppressed
-        counts.repeated += batch.repeated
-        counts.suppressed += batch.suppressed
+    def _pass(self, contract: Contract, origin: str, lookup: Lookup, batch: Batch) -> _Passed:
+        """Check a batch and leave out who is suppressed; runs in any thread."""
         try:
             checked = check(contract, batch)
         except BadInput as error:
             raise BadInput(f"{origin}: {error}") from error
-        rows, bad = checked.rows, checked.bad
-        gone = self._suppressor.suppressed(contract, rows)
-        counts.suppressed += int(gone.sum())
-        rows = rows.filter(~gone)
-        listed = self._suppressor.suppressed_bad(contract, bad)
-        counts.suppressed += sum(listed)
-        bad = tuple(b for b, hidden in zip(bad, listed, strict=True) if not hidden)
-        if state and rows.height:
-            rows, repeated, twice = state.fresh(rows)
-            counts.repeated += repeated
-            bad = (*bad, *twice)
-        counts.failed += len(bad)
-        counts.first = counts.first or (min(bad, key=lambda b: b.row_id) if bad else None)
-        return Checked(rows, bad)
+        rows = checked.table
+        gone = lookup.suppressed(contract, rows)
+        if gone is not None:
+            rows = rows.filter(pc.invert(gone))
+        hidden = lookup.suppressed_bad(contract, checked.bad)
+        bad = tuple(b for b, listed in zip(checked.bad, hidden, strict=True) if not listed)
+        suppressed = checked.table.num_rows - rows.num_rows + sum(hidden)
+        return _Passed(batch, Checked(rows, bad), suppressed)
 
-    def _keep_good(
-        self, writer: PartWriter, shape: TableShape, package: Package, rows: pl.DataFrame, *, deleted: bool
-    ) -> None:
-        if not rows.height:
-            return
-        stamped = rows.with_columns(
-            pl.lit(package.package_id).alias("_package_id"),
-            pl.lit(package.started_at).dt.cast_time_unit("us").alias("_landed_at"),
-            pl.lit(deleted).alias("_deleted"),
-        )
-        names = [n for n in shape.schema.names if n in stamped.columns]
-        table = stamped.select(names).to_arrow()
-        writer.write(table.cast(pa.schema([shape.schema.field(n) for n in names])))
-
-    def _keep_vanished(self, writer: PartWriter, shape: TableShape, package: Package, state: SnapshotState) -> None:
+    def _keep_vanished(self, packer: Packer, state: State) -> None:
         """Deletions are told as rows of their own; they count as nothing sent."""
         gone = state.vanished()
         if gone.height:
             numbered = gone.with_columns(_row_id=-1 - pl.int_range(gone.height, dtype=pl.Int64))
-            self._keep_good(writer, shape, package, numbered, deleted=True)
+            packer.write(numbered.to_arrow(compat_level=pl.CompatLevel.oldest()), deleted=True)
 
     def _keep_bad(self, writer: PartWriter, package: Package, bad: tuple[BadRow, ...]) -> None:
         if not bad:

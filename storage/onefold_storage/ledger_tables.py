@@ -164,6 +164,7 @@ class SuppressionColumns(TypedColumns):
     scheme: Named[str | None] = Column(String(63))
     added_at: Named[datetime] = Column(Instant)
     reason: Named[str] = Column(String(200))
+    mark: Named[int | None] = Column(BigInteger)
 
 
 suppression_list = Table("suppression_list", metadata, SuppressionColumns)

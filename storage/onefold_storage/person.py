@@ -14,11 +14,12 @@ import polars as pl
 from onefold_storage import contracts
 from onefold_storage.contracts import Contract
 from onefold_storage.errors import BadContract, NotFound
+from onefold_storage.identifiers import identifiers, normal_form
 from onefold_storage.installation import Installation
 from onefold_storage.keyed_hash import KeyedHash
 from onefold_storage.schema import CONTACT_RECORDS, DECLARATIONS, LINKS
+from onefold_storage.sieve import RECORD, marks
 from onefold_storage.suppression import Suppressed
-from onefold_storage.suppressor import RECORD, identifiers, normal_form
 from onefold_storage.survivors import survivor
 from onefold_storage.workspace import Workspace
 
@@ -39,9 +40,10 @@ class Person:
     def suppressed(self, keyed: KeyedHash) -> list[Suppressed]:
         """What goes onto the suppression list."""
         plain = {"email", "phone", RECORD}
+        listed = sorted(self.identifiers)
         return [
-            Suppressed(keyed.of(s, v), s if s in plain else "external_id", None if s in plain else s)
-            for s, v in sorted(self.identifiers)
+            Suppressed(keyed.of(s, v), s if s in plain else "external_id", None if s in plain else s, m)
+            for (s, v), m in zip(listed, marks(keyed, listed), strict=True)
         ]
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from onefold_storage.clock import Clock
 from onefold_storage.ledger_access import Access
@@ -16,11 +17,23 @@ _CHUNK = 500  # bound parameters a statement
 
 @dataclass(frozen=True)
 class Suppressed:
-    """One identifier: its keyed hash (`KeyedHash.of(kind, value)`), kind, and scheme of an external ID."""
+    """One identifier: its keyed hash (`KeyedHash.of(kind, value)`), kind, and scheme of an external ID.
+
+    `mark`: its `sieve.mark`. One entry without a mark makes landing hash every identifier that comes.
+    """
 
     hash: str
     kind: str
     scheme: str | None = None
+    mark: int | None = None
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What stands on the list: hashes, and the marks of all of them; None where one has no mark."""
+
+    hashes: frozenset[str]
+    marks: tuple[int, ...] | None
 
 
 class SuppressionList:
@@ -52,6 +65,21 @@ class SuppressionList:
         """Every hash on the list, for a check in memory."""
         with self._access.read() as connection:
             return frozenset(connection.execute(select(suppression_list.c.hash)).scalars())
+
+    def state(self) -> tuple[Any, ...]:
+        """Something that differs once anything was added: quick to ask."""
+        c = suppression_list.c
+        query = select(func.count(), func.count(c.mark), func.max(c.added_at))
+        with self._access.read() as connection:
+            return tuple(connection.execute(query).one())
+
+    def listed(self) -> Listed:
+        """Everything on the list."""
+        c = suppression_list.c
+        with self._access.read() as connection:
+            rows = connection.execute(select(c.hash, c.mark)).all()
+        marks = tuple(mark for _, mark in rows if mark is not None)
+        return Listed(frozenset(h for h, _ in rows), marks if len(marks) == len(rows) else None)
 
     def contains(self, hashes: Iterable[str]) -> frozenset[str]:
         """Which of these hashes are on the list."""

@@ -3,4 +3,4 @@
 `HEAD` names the newest revision: a database that already has it is opened without importing Alembic.
 """
 
-HEAD = "0002"
+HEAD = "0003"

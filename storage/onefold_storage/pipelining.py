@@ -1,0 +1,39 @@
+"""Work on batches in several threads, with results in order and a bounded number of batches in memory.
+
+Arrow, Polars and numpy let go of Python's lock while they compute, so threads of one process use every core.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def threads() -> int:
+    """Threads worth having here: one a core, four at most."""
+    return min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 4)
+
+
+def in_order(work: Callable[[T], R], items: Iterable[T], abreast: int) -> Generator[R, None, None]:
+    """`work` of each item, in the items' order; at most `abreast` + 1 are taken ahead of what was handed out.
+
+    Items are made in the caller's thread. The first error ends everything; what runs is waited for.
+    """
+    with ThreadPoolExecutor(abreast) as pool:
+        waiting: deque[Future[R]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(work, item))
+                while waiting and (len(waiting) > abreast or waiting[0].done()):
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for left in waiting:
+                left.cancel()
