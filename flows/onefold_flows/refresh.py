@@ -16,7 +16,9 @@ from onefold_workers.cluster import cluster
 
 
 @flow(name="refresh")
-def refresh(sources: list[str] | None = None, retrain: bool = False) -> dict[str, Any]:
+def refresh(
+    sources: list[str] | None = None, retrain: bool = False, accept_changes: bool = False
+) -> dict[str, Any]:
     """The whole walk. What was held back at landing stops nothing else, and is told at the end.
 
     A contract that is not valid ends the walk after landing: without it, customers would be told wrong.
@@ -27,7 +29,7 @@ def refresh(sources: list[str] | None = None, retrain: bool = False) -> dict[str
             raise HeldBack.after(landed.errors, {"land": landed.facts})
         outcomes = {
             "land": landed,
-            "integrate": integrate_stage(retrain),
+            "integrate": integrate_stage(retrain, accept_changes),
             "train": train_stage(retrain),
             "score": score_stage(),
             "publish": publish_stage(),

@@ -14,6 +14,10 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object when d
 Sources = Annotated[list[str] | None, typer.Argument(help="Ids of sources; all when left out.")]
 Retrain = Annotated[bool, typer.Option(help="Learn the models anew though nothing has changed.")]
 
+Accept = Annotated[
+    bool, typer.Option("--accept-changes", help="Merge and split more customers than onefold.yaml agrees to.")
+]
+
 
 def run(name: str, *, json: bool, **parameters: Any) -> dict[str, Any]:
     """Run a flow in this process, on a Prefect server that is found or started, and show its progress.
@@ -41,9 +45,9 @@ def land(sources: Sources = None, json: Json = False) -> None:
     run("land", json=json, sources=sources)
 
 
-def integrate(retrain: Retrain = False, json: Json = False) -> None:
+def integrate(retrain: Retrain = False, accept_changes: Accept = False, json: Json = False) -> None:
     """Map to canonical tables, resolve identities, build golden records."""
-    run("integrate", json=json, retrain=retrain)
+    run("integrate", json=json, retrain=retrain, accept_changes=accept_changes)
 
 
 def train(retrain: Retrain = False, json: Json = False) -> None:
@@ -61,9 +65,11 @@ def publish(json: Json = False) -> None:
     run("publish", json=json)
 
 
-def refresh(sources: Sources = None, retrain: Retrain = False, json: Json = False) -> None:
+def refresh(
+    sources: Sources = None, retrain: Retrain = False, accept_changes: Accept = False, json: Json = False
+) -> None:
     """Land, integrate, train, score, publish: one run in that order."""
-    run("refresh", json=json, sources=sources, retrain=retrain)
+    run("refresh", json=json, sources=sources, retrain=retrain, accept_changes=accept_changes)
 
 
 COMMANDS: dict[str, Callable[..., None]] = {

@@ -1,7 +1,8 @@
 """Contact records to golden IDs: who is who, kept stable over runs, with every merge and split recorded.
 
 Order of the commits: edges, history (numbered, so that a second try adds nothing), links. Links decide.
-The identity model is kept in the lake and used again until the sources or their kinds change, or a person asks.
+The identity model is kept in the lake and frozen: it is learned anew when a person asks, or when it is outgrown
+(`watching.OUTGROWN`). A run that would merge or split more customers than was agreed changes nothing and says why.
 """
 
 from __future__ import annotations
@@ -13,20 +14,21 @@ import orjson
 import polars as pl
 
 from onefold_storage.contracts import Contract
-from onefold_storage.errors import NotFound
+from onefold_storage.errors import NotFound, QualityGate
 from onefold_storage.installation import Installation
 from onefold_storage.lake import Lake
-from onefold_storage.schema import CONTACT_RECORDS, EDGES, EVIDENCE, HISTORY, LINKS
+from onefold_storage.schema import CONTACT_RECORDS, EDGES, EVIDENCE, HISTORY, HISTORY_EDGES, LINKS
 from onefold_workers import identity
 from onefold_workers.cluster import spread
-from onefold_workers.identity import IdentityModel
+from onefold_workers.identity import watching
+from onefold_workers.identity.decisions import standing
 from onefold_workers.stages.fingerprint import fingerprint
+from onefold_workers.stages.identity_model import KnownModel, keep_model, known_model
 from onefold_workers.stages.records import current_links, current_records
 
-MODEL = "identity/model.json"
 REPORT = "identity/report.json"
-
-
+HELD = "identity/held.json"
+"""What a run would have done that was stopped; absent where none was."""
 QUALITY = "identity/quality.json"
 
 
@@ -40,30 +42,84 @@ class Resolved:
     report: dict[str, Any]
 
 
-def resolve_identities(installation: Installation, contracts: list[Contract], *, retrain: bool = False) -> Resolved:
-    """Link the records and give each cluster its golden ID; nothing is done where nothing has changed."""
-    lake = installation.lake
+def resolve_identities(
+    installation: Installation, contracts: list[Contract], *, retrain: bool = False, accept_changes: bool = False
+) -> Resolved:
+    """Link the records and give each cluster its golden ID; nothing is done where nothing has changed.
+
+    `retrain`: learn the identity model anew. `accept_changes`: however many customers that merges or splits.
+
+    Raises:
+        QualityGate: more customers would be merged or split than the workspace allows; everything stays as it was.
+    """
+    lake, agreed = installation.lake, installation.workspace.settings.identity
     kinds = sorted({f"{c.id}.{n}.{k}" for c in contracts for n, k in c.kinds.items()})
-    inputs = fingerprint(lake, [CONTACT_RECORDS.name, EVIDENCE.name], kinds=kinds)
+    facts = {"kinds": kinds, "several_keys": agreed.several_keys}
+    inputs = fingerprint(lake, [CONTACT_RECORDS.name, EVIDENCE.name], **facts)
     if not retrain and lake.inputs(LINKS.name) == inputs:
         return _resolved(lake, changed=False)
     with lake.lock("identity"):
         records = current_records(lake)
         evidence = lake.scan(EVIDENCE.name).collect()
-        model = None if retrain else _known_model(lake, kinds)
+        known = None if retrain else known_model(lake, records.height)
         salt = installation.keyed_hash.of("identity", "salt")
-        result = identity.resolve(records, model=model, evidence=evidence, run_tasks=spread, salt=salt)
-        links = lake.scan(LINKS.name).collect()
-        now_links, history = identity.assign_golden_ids(
-            result.clusters, links, installation.clock.now(), cause=result.model.version, salt=salt
+        result = identity.resolve(
+            records,
+            model=known.model if known else None,
+            evidence=identity.obeyed(evidence),
+            run_tasks=spread,
+            salt=salt,
+            many=agreed.several_keys,
         )
-        lake.objects.put(MODEL, orjson.dumps({"kinds": kinds, "model": result.model.to_json()}))
-        lake.objects.put(REPORT, orjson.dumps(result.report, option=orjson.OPT_NON_STR_KEYS))
+        known = known or KnownModel(result.model, records.height, installation.clock.now())
+        before, links = current_links(lake).collect(), lake.scan(LINKS.name).collect()
+        now_links, history = identity.assign_golden_ids(
+            result.clusters, links, installation.clock.now(), salt=salt, pins=identity.pins(evidence)
+        )
+        report = _watched(lake, records, result, known, history, before["golden_id"].n_unique())
+        why = watching.too_much(report["changes"], agreed.most_changed)
+        if why and not accept_changes:
+            lake.objects.put(HELD, _json({"why": why, "report": report}))
+            raise QualityGate(
+                f"identity: {why}; nothing was changed. Look at `onefold identity report`, then either correct the "
+                "cause or let it through with `--accept-changes`"
+            )
+        after = now_links.filter(pl.col("valid_to").is_null()).select("record_key", "golden_id")
+        cause = f"{'records' if report['drift'] and not report['drift']['model_changed'] else 'model'}: {known.model.version}"
+        history, behind = identity.with_causes(history, before, after, result.edges, standing(evidence), cause)
+        keep_model(lake, known)
+        lake.objects.put(REPORT, _json(report))
+        lake.objects.delete(HELD)
         lake.replace(EDGES.name, lake.frame_to_arrow(EDGES.name, result.edges))
-        _append_history(lake, history)
+        _append_once(lake, HISTORY.name, history)
+        _append_once(lake, HISTORY_EDGES.name, behind)
         lake.replace(LINKS.name, lake.frame_to_arrow(LINKS.name, now_links), inputs=inputs)
         measure_quality(installation)
     return _resolved(lake, changed=True)
+
+
+def held_back(lake: Lake) -> dict[str, Any] | None:
+    """`why` and `report` of the run that was stopped, if the last one was."""
+    found: dict[str, Any] | None = orjson.loads(lake.objects.get(HELD) or b"null")
+    return found
+
+
+def _watched(
+    lake: Lake,
+    records: pl.DataFrame,
+    result: identity.Resolution,
+    known: KnownModel,
+    history: pl.DataFrame,
+    before: int,
+) -> dict[str, Any]:
+    """The run's report: what it found, changed and left in conflict, and how that differs from the last run."""
+    report = dict(result.report)
+    report["single_source_share"] = watching.single_source(records, result.clusters)
+    report["conflicts"] = watching.conflicts(records, result.clusters, result.edges, known.model.threshold)
+    report["changes"] = watching.changes(history, before)
+    report["retraining"] = watching.retraining(known.model, report["fields"], records.height, known.records)
+    report["drift"] = watching.drift(report, orjson.loads(lake.objects.get(REPORT) or b"null"))
+    return report
 
 
 def measure_quality(installation: Installation) -> None:
@@ -81,19 +137,17 @@ def measure_quality(installation: Installation) -> None:
     lake.objects.put(QUALITY, orjson.dumps(asdict(quality)))
 
 
-def _append_history(lake: Lake, history: pl.DataFrame) -> None:
+def _append_once(lake: Lake, name: str, rows: pl.DataFrame) -> None:
     """Add what happened, once for each version of the links that it leads to."""
     target = lake.version(LINKS.name) + 1
-    with lake.lock(HISTORY.name):
-        if lake.transaction(HISTORY.name, "resolve") < target and history.height:
-            parts = lake.parts(HISTORY.name, lake.frame_to_arrow(HISTORY.name, history))
-            lake.commit(HISTORY.name, parts, transaction=("resolve", target))
+    with lake.lock(name):
+        if lake.transaction(name, "resolve") < target and rows.height:
+            parts = lake.parts(name, lake.frame_to_arrow(name, rows))
+            lake.commit(name, parts, transaction=("resolve", target))
 
 
-def _known_model(lake: Lake, kinds: list[str]) -> IdentityModel | None:
-    data = lake.objects.get(MODEL)
-    known = orjson.loads(data) if data else {}
-    return IdentityModel.from_json(known["model"]) if known.get("kinds") == kinds else None
+def _json(facts: dict[str, Any]) -> bytes:
+    return orjson.dumps(facts, option=orjson.OPT_NON_STR_KEYS)
 
 
 def _resolved(lake: Lake, *, changed: bool) -> Resolved:
