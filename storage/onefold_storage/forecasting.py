@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 import random
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Literal
@@ -144,31 +144,55 @@ def forecast(daily: Sequence[float], free: float, coverage: float = 0.8) -> Fore
     )  # fmt: skip
 
 
+def growth_over(daily: Sequence[float], days: int, coverage: float = 0.8) -> Range:
+    """Bytes that are added in so many days, with an interval; all None without a rate."""
+    rate = estimate(daily)
+    if rate is None:
+        return Range(None, None, None)
+    steps = days / rate.step
+    found = []
+    for level, slope, noise in _futures(rate, max(math.ceil(steps), 1)):
+        whole = sum(noise) * steps / len(noise)
+        found.append(_drift(level, slope, steps, _bends(rate)) + whole)
+    found.sort()
+    ends = [found[min(int(q * len(found)), len(found) - 1)] for q in ((1 - coverage) / 2, 0.5, (1 + coverage) / 2)]
+    return Range(*ends)
+
+
 def _paths(rate: Rate, free: float) -> list[float]:
     """Days after which each simulated path has used up what is free; infinity beyond the horizon."""
     if free <= 0:
         return [0.0] * _PATHS
-    draw = random.Random(_SEED)  # noqa: S311 - a simulation, no secret
-    steps = math.ceil(HORIZON_DAYS / rate.step)
-    bends = min(steps, max(rate.days // rate.step, 1))
-    found = []
-    for _ in range(_PATHS):
-        t = draw.gauss(0, 1) / math.sqrt(draw.gammavariate(rate.freedom / 2, 2) / rate.freedom)
-        level, slope = rate.level + t * rate.error, rate.slope
-        if slope:
-            slope += draw.gauss(0, rate.slope_error)
-        noise = draw.choices(rate.residuals, k=steps)
+    bends, found = _bends(rate), []
+    for level, slope, noise in _futures(rate, math.ceil(HORIZON_DAYS / rate.step)):
         before, reached = 0.0, math.inf
-        for number, used in enumerate(accumulate(noise), 1):
-            bent = min(number, bends)
-            drift = level * number + slope * (bent * (bent + 1) / 2 + (number - bent) * bent)
-            if used + drift >= free:
-                part = (free - before) / (used + drift - before)
-                reached = (number - 1 + part) * rate.step
+        for number, extra in enumerate(accumulate(noise), 1):
+            used = extra + _drift(level, slope, number, bends)
+            if used >= free:
+                reached = (number - 1 + (free - before) / (used - before)) * rate.step
                 break
-            before = used + drift
+            before = used
         found.append(reached)
     return found
+
+
+def _futures(rate: Rate, steps: int) -> Iterator[tuple[float, float, list[float]]]:
+    """A level, a slope and so many steps' noise for each path."""
+    draw = random.Random(_SEED)  # noqa: S311 - a simulation, no secret
+    for _ in range(_PATHS):
+        t = draw.gauss(0, 1) / math.sqrt(draw.gammavariate(rate.freedom / 2, 2) / rate.freedom)
+        slope = rate.slope + draw.gauss(0, rate.slope_error) if rate.slope else 0.0
+        yield rate.level + t * rate.error, slope, draw.choices(rate.residuals, k=steps)
+
+
+def _drift(level: float, slope: float, steps: float, bends: int) -> float:
+    """What is grown after so many steps; the slope goes on for `bends` of them, then the rate stays."""
+    bent = min(steps, bends)
+    return level * steps + slope * (bent * (bent + 1) / 2 + (steps - bent) * bent)
+
+
+def _bends(rate: Rate) -> int:
+    return max(rate.days // rate.step, 1)
 
 
 def _quantile(ordered: Sequence[float], share: float) -> float | None:
