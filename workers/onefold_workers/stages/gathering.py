@@ -35,7 +35,7 @@ class Gathered:
 
     version: str
     partitions: int
-    orphans_by_source: dict[str, int]
+    orphans_by_source: dict[str, int] = field(hash=False)
 
     @property
     def orphans(self) -> int:
