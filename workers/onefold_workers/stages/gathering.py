@@ -7,7 +7,7 @@ as its inputs stand, and replaced whole.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from io import BytesIO
 
