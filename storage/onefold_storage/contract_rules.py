@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from onefold_storage.schema import PERSON, SILVER
 
@@ -121,16 +121,20 @@ class SourceRules(Rules):
 
     `data_use`: what people were told that their data is for; its contact points serve these uses alone, and those
     that somebody consents to.
-    `delivery`: `append` (each package brings new rows) or `snapshot` (each brings the whole table: rows that
-    stand unchanged in the lake are repeated, new and changed ones land).
-    `location`: path, glob or URL, relative to the workspace; `${NAME}` reads the environment, for secrets.
+    `delivery`: `append` (each package brings new rows), `snapshot` (each brings the whole table: rows that stand
+    unchanged in the lake are repeated, new and changed ones land, missing ones have vanished) or `changes` (as
+    `snapshot`, but what a package does not bring stands as it is).
+    `location`: path, glob or URL, relative to the workspace; `${NAME}` reads the environment, for secrets. Events
+    that are sent over HTTP (`connector: http`) have none.
+    `durability`: of events sent over HTTP: answered when they are in the write-ahead log, or in storage.
     `trust`: 0 to 100; survivorship prefers the more trusted source.
     """
 
     connector: str = "files"
-    location: str
+    location: str = Field(default="", validate_default=True)
     options: dict[str, Any] = Field(default_factory=dict)
-    delivery: Literal["append", "snapshot"] = "append"
+    delivery: Literal["append", "snapshot", "changes"] = "append"
+    durability: Literal["log", "storage"] = "log"
     lawful_basis: LawfulBasis
     data_use: tuple[str, ...] = Field(min_length=1)
     freshness: timedelta = timedelta(days=1)
@@ -141,6 +145,18 @@ class SourceRules(Rules):
     trust: int = Field(default=50, ge=0, le=100)
     generated: bool = False
     maps: tuple[MapRules, ...] = ()
+
+    @field_validator("location", "delivery", "durability")
+    @classmethod
+    def _of_the_connector(cls, value: str, info: ValidationInfo) -> str:
+        sent = info.data.get("connector") == "http"
+        if info.field_name == "location" and sent == bool(value):
+            raise ValueError("Field required, but for `connector: http`, which reads nowhere and has none")
+        if info.field_name == "delivery" and sent and value != "append":
+            raise ValueError("events that are sent over HTTP are appended; expected `append`")
+        if info.field_name == "durability" and not sent and value != "log":
+            raise ValueError("goes with `connector: http`, and only with it")
+        return value
 
     @field_validator("timezone")
     @classmethod

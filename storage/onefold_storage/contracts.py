@@ -172,8 +172,10 @@ def _contract(odcs: OpenDataContractStandard, text: str, where: str) -> Contract
         problem = f"declared twice: {', '.join(sorted(twice))}" if twice else "expected columns, found none"
         raise BadContract(f"{where}: schema.properties: {problem}")
     _check_references(rules, set(names), where)
-    if rules.delivery == "snapshot" and not any(c.primary_key for c in columns):
-        raise BadContract(f"{where}: {PROPERTY}.delivery: a snapshot needs a primary key to tell what changed")
+    if rules.delivery != "append" and not any(c.primary_key for c in columns):
+        raise BadContract(
+            f"{where}: {PROPERTY}.delivery: {rules.delivery} needs a primary key to tell what changed"
+        )
     description = (odcs.description.purpose if odcs.description else None) or odcs.name or source
     return Contract(source, odcs.version or "0", description, columns, rules, text)
 

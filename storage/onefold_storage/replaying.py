@@ -37,7 +37,7 @@ from onefold_storage.packing import Packer
 from onefold_storage.parts import Part
 from onefold_storage.rewriting import rewrite
 from onefold_storage.schema import FAILED_EVENTS
-from onefold_storage.snapshots import SnapshotState
+from onefold_storage.snapshots import state_of
 from onefold_storage.suppressor import Suppressor
 
 MARK = "replay-"
@@ -131,9 +131,9 @@ class _Replay:
         last = installation.lander.reconcile(contract.id)
         self._seq = last + 1
         self._shape = bronze_shape(self._lake, contract)  # before what stands is read in its types
-        delivery = contract.rules.delivery
-        self._state = SnapshotState(self._lake, contract) if delivery != "append" else None
-        self._newest = self._newest_snapshot(last) if delivery == "snapshot" else None
+        self._state = state_of(self._lake, contract)
+        snapshot = contract.rules.delivery == "snapshot"
+        self._newest = self._newest_snapshot(last) if snapshot else None
         self._tried = self._landed = self._repeated = self._suppressed = 0
         self._failing: dict[str, int] = {}
         self._taken: list[pl.DataFrame] = []

@@ -383,3 +383,35 @@ def test_a_bookmark_is_committed_with_its_package_and_stays_until_the_next(
 def _torn() -> Iterator[Batch]:
     yield Batch(pa.table({"id": ["2"], "name": ["B"]}), pa.array([0], pa.int64()))
     raise BadInput("cut off")
+
+
+LETTER = st.tuples(st.integers(0, 3), st.sampled_from("ab"))
+
+
+@settings(max_examples=25)
+@given(packages=st.lists(st.lists(LETTER, max_size=6), min_size=1, max_size=4), cut=st.integers(1, 4))
+def test_changes_land_what_differs_from_what_stood_before(
+    packages: list[list[tuple[int, str]]],
+    cut: int,
+    make_contract: Make,
+    make_delivery: Make,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    installation = Installation(StorageSettings(home=tmp_path_factory.mktemp("changes"), now=NOW))
+    contract = make_contract(columns={"id": KEY, "name": "string"}, delivery="changes")
+    stands: dict[int, str] = {}
+    expected = []
+    for n, rows in enumerate(packages):
+        batches = [rows[at : at + cut] for at in range(0, len(rows), cut)] or [[]]
+        tables = [pa.table({"id": [str(i) for i, _ in b], "name": [v for _, v in b]}) for b in batches]
+        package = installation.lander.land(contract, make_delivery(*tables, content=f"c{n}"))
+        fresh = 0
+        for key, value in rows:
+            if stands.get(key) != value:
+                stands[key] = value
+                expected.append((key, value))
+                fresh += 1
+        assert _counts(package) == (len(rows), fresh, 0, len(rows) - fresh, 0)
+    if expected:
+        assert [(r["id"], r["name"]) for r in _bronze(installation)] == expected
+    installation.ledger.close()
