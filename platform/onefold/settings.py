@@ -29,6 +29,16 @@ class PlatformSettings(BaseSettings):
     api_secure_cookies: bool = Field(
         default=False, description="send the session cookie over HTTPS only; set it behind a TLS proxy"
     )
+    ingest_max_body: int = Field(
+        default=8 << 20, ge=1_024, description="largest body of events, in bytes, also after unpacking"
+    )
+    ingest_max_events: int = Field(default=10_000, ge=1, description="most events of one request")
+    ingest_max_depth: int = Field(
+        default=32, ge=1, le=500, description="deepest nesting of an event, its own braces counted"
+    )
+    ingest_commit_seconds: float = Field(
+        default=10.0, gt=0, le=300, description="longest wait for a commit, where a contract asks for `storage`"
+    )
     publication_cache: Path | None = Field(
         default=None,
         description="folder for copies of publications from a bucket; default: `publications` in the home",

@@ -60,6 +60,8 @@ class Delivery:
 
     `origin` says where it came from, for people (a file's path, a table's name), without secrets.
     `batches` is read once, lazily, so that memory does not grow with the delivery.
+    `apart`: its rows come from many senders, so a column that fits in none of them is the fault of each row, and
+    holds nothing back.
     `requests`: those that named themselves by a key; complete when the batches have been read.
     `bookmark`: asked after the last batch, says in JSON where the source's reader then stands; it is committed
     together with the rows, and the next reading begins there. It holds nothing personal.
@@ -68,5 +70,6 @@ class Delivery:
     content: str
     origin: str
     batches: Iterator[Batch]
+    apart: bool = False
     requests: list[Request] = field(default_factory=list)
     bookmark: Callable[[], Any] | None = None

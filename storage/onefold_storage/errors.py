@@ -76,6 +76,12 @@ class Unavailable(OnefoldError):  # noqa: N818
     exit_code = 6
 
 
+class Full(Unavailable):
+    """No room is left to keep what was sent; nothing of it was taken."""
+
+    status = 507
+
+
 class QualityGate(OnefoldError):  # noqa: N818
     """A result is not good enough to replace the last good one."""
 

@@ -47,7 +47,11 @@ class KeyedHash:
 
     def of(self, kind: str, value: str) -> str:
         """The hash of one identifier: `kind` is record, email, phone or an external ID's scheme."""
-        text = f"{kind}\x1f{value}".encode("utf-8", "surrogatepass")
+        return self.of_bytes(kind, value.encode("utf-8", "surrogatepass"))
+
+    def of_bytes(self, kind: str, value: bytes) -> str:
+        """The same of bytes."""
+        text = kind.encode() + b"\x1f" + value
         return hashlib.blake2b(text, digest_size=16, key=self.secret).hexdigest()
 
 

@@ -33,6 +33,9 @@ SCOPES: Final = {
     "ingest": "send events",
     "admin": "everything, and what only an administrator may do",
 }
+INGEST = "ingest"
+_ONE_SOURCE = re.compile(rf"^{INGEST}:[a-z][a-z0-9_]{{0,62}}$")
+"""A scope of one source: `ingest:` and its name."""
 _FORM = re.compile(r"^of_([0-9a-f]{12})_([A-Za-z0-9_-]{43})$")
 _NOBODY = hashlib.sha256(b"no such key").hexdigest()
 _REFUSED = "the API key is not valid: unknown, expired or revoked"
@@ -53,6 +56,10 @@ class Key:
         """Whether the key carries the scope; `admin` carries all."""
         return scope in self.scopes or "admin" in self.scopes
 
+    def may_send(self, source: str) -> bool:
+        """Whether the key may send events of this source."""
+        return self.may(INGEST) or f"{INGEST}:{source}" in self.scopes
+
 
 class Keys:
     """The book of keys."""
@@ -68,10 +75,10 @@ class Keys:
             BadInput: no name, no scope, an unknown scope, or a lifetime that is none.
         """
         wanted = frozenset(scopes)
-        unknown = wanted - SCOPES.keys()
+        unknown = {s for s in wanted - SCOPES.keys() if not _ONE_SOURCE.match(s)}
         if unknown or not wanted:
             found = ", ".join(sorted(unknown)) or "none"
-            raise BadInput(f"scopes: expected some of {', '.join(SCOPES)}; found {found}")
+            raise BadInput(f"scopes: expected some of {', '.join(SCOPES)} or {INGEST}:SOURCE; found {found}")
         if not name.strip() or len(name) > 200:
             raise BadInput("name: expected 1 to 200 characters that say who uses the key")
         if lifetime is not None and lifetime <= timedelta(0):

@@ -13,7 +13,7 @@ from typing import Literal
 
 from sqlalchemy import create_engine, inspect
 
-from onefold_storage import erasers
+from onefold_storage import erasers, spool_erasing
 from onefold_storage.erasers import Eraser
 from onefold_storage.installation import Installation
 from onefold_storage.schema import TABLES
@@ -66,6 +66,7 @@ _OBJECTS = (
     Place("objects", "work/*", "rows gathered by customer, made again when needed", erasers.derived_objects),
     Place("objects", "publications/*", "serving snapshots", erasers.publications),
     Place("objects", "packages/*", "none: counts of load packages, and where they came from"),
+    Place("objects", "maintenance/*", "none: digests of tables' files"),
     Place("objects", "replays/*", "none: package and row of failed events that were replayed"),
     Place("objects", "columns/*", "none: names and types of columns; names that may be data are left out"),
     *(
@@ -92,6 +93,7 @@ _HOME = (
     Place("home", "lake", "the lake, object by object above"),
     Place("home", "ledger.db*", "the ledger, table by table above"),
     Place("home", "workspace", "none: declarations that people write"),
+    Place("home", "spool", "events that were sent and are not yet committed", spool_erasing.spool),
     Place("home", "demo", "the demo's source systems: generated people; sources erase for themselves"),
     Place("home", "secret*", "none: the key of the keyed hashes"),
     Place("home", "locks", "none: empty files"),

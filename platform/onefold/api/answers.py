@@ -43,21 +43,22 @@ def problem(status: int, code: str, message: str, field: str | None = None) -> A
     if field is not None:
         error["field"] = field
     headers = {"WWW-Authenticate": "Bearer"} if status == 401 else None
-    if status == 503:
+    if status in (503, 504, 507):
         headers = {"Retry-After": "5"}
     return Answer({"error": error}, status_code=status, headers=headers)
 
 
-def _said(description: str) -> dict[str, Any]:
+def said(description: str) -> dict[str, Any]:
+    """A problem, for a route's `responses`."""
     return {"model": ProblemAnswer, "description": description}
 
 
 PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
-    401: _said("No valid API key"),
-    403: _said("The key lacks the scope"),
-    422: _said("A parameter or field is not valid; `field` names it"),
-    503: _said("Nothing is published yet, or storage does not answer"),
+    401: said("No valid API key"),
+    403: said("The key lacks the scope"),
+    422: said("A parameter or field is not valid; `field` names it"),
+    503: said("Nothing is published yet, or storage does not answer"),
 }
 """Errors that every route can give."""
 
-NOT_FOUND: Final[dict[int | str, dict[str, Any]]] = {404: _said("There is no such thing")}
+NOT_FOUND: Final[dict[int | str, dict[str, Any]]] = {404: said("There is no such thing")}

@@ -14,6 +14,7 @@ from onefold.api import (
     customers,
     errors,
     health,
+    ingest,
     interactions,
     metrics,
     models,
@@ -28,7 +29,7 @@ from onefold.api.context import Context
 from onefold.settings import PlatformSettings
 from onefold_storage.settings import StorageSettings
 
-_RESOURCES = (customers, search, interactions, scores, consents, segments, models, sources, health, metrics)
+_RESOURCES = (customers, search, interactions, scores, consents, segments, models, sources, ingest, health, metrics)
 _TAGS = [
     {
         "name": "customers",
@@ -37,6 +38,7 @@ _TAGS = [
     {"name": "scores", "description": "Ranked lists of those who may be contacted; segments; models."},
     {"name": "consents", "description": "What people want, in force from the next request on."},
     {"name": "sources", "description": "What each source brought, and how fresh it is."},
+    {"name": "ingest", "description": "Events in: safe when answered, landed exactly once."},
     {"name": "operation", "description": "For load balancers and monitoring."},
 ]
 _ABOUT = """
@@ -57,6 +59,7 @@ def create_app(storage: StorageSettings | None = None, settings: PlatformSetting
         try:
             yield
         finally:
+            await app.state.context.events.close()
             app.state.context.close()
 
     app = FastAPI(
@@ -75,5 +78,7 @@ def create_app(storage: StorageSettings | None = None, settings: PlatformSetting
     for resource in _RESOURCES:
         app.include_router(resource.router)
     web.install(app)
-    app.add_middleware(Bounds, most=settings.api_max_body, observe=app.state.metrics.observe)
+    app.add_middleware(
+        Bounds, most=settings.api_max_body, ingest=settings.ingest_max_body, observe=app.state.metrics.observe
+    )
     return app

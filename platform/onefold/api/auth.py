@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request, Security
 from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
+from starlette.datastructures import Headers
 
 from onefold.api.context import Shared
 from onefold_storage.errors import Forbidden, Unauthorised
@@ -31,17 +32,20 @@ class KeyRing:
         self._known: OrderedDict[bytes, tuple[Key, float]] = OrderedDict()
         self._lock = threading.Lock()
 
+    def known(self, token: str) -> Key | None:
+        """The key of a token that was verified within the last second."""
+        found = self._known.get(_digest(token))
+        return found[0] if found is not None and found[1] > time.monotonic() else None
+
     def verify(self, keys: Keys, token: str) -> Key:
         """The key that a token belongs to.
 
         Raises:
             Unauthorised: it is not valid.
         """
-        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
-        now = time.monotonic()
-        found = self._known.get(digest)
-        if found is not None and found[1] > now:
-            return found[0]
+        if (found := self.known(token)) is not None:
+            return found
+        digest, now = _digest(token), time.monotonic()
         key = keys.verify(token)
         with self._lock:
             self._known[digest] = (key, now + _TRUSTED_SECONDS)
@@ -49,6 +53,28 @@ class KeyRing:
             while len(self._known) > _MOST:
                 self._known.popitem(last=False)
         return key
+
+
+def tokens(headers: Headers) -> str:
+    """The token of a request's headers, for routes that do without dependencies.
+
+    Raises:
+        Unauthorised: none, or two different ones.
+    """
+    scheme, _, bearer = headers.get("authorization", "").partition(" ")
+    return _one({bearer.strip() if scheme.lower() == "bearer" else None, headers.get("x-api-key")})
+
+
+def _one(given: set[str | None]) -> str:
+    tokens = {t for t in given if t}
+    if len(tokens) != 1:
+        said = "two different API keys were sent: send one" if tokens else "an API key is needed"
+        raise Unauthorised(f"{said}; as `Authorization: Bearer …` or `X-API-Key: …`")
+    return tokens.pop()
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
 def caller(
@@ -62,12 +88,9 @@ def caller(
     Raises:
         Unauthorised: none, two different ones, or one that is not valid.
     """
-    tokens = {t for t in (bearer.credentials if bearer else None, header) if t}
-    if len(tokens) != 1:
-        said = "two different API keys were sent: send one" if tokens else "an API key is needed"
-        raise Unauthorised(f"{said}; as `Authorization: Bearer …` or `X-API-Key: …`")
+    token = _one({bearer.credentials if bearer else None, header})
     ring: KeyRing = request.app.state.keys
-    key = ring.verify(shared.ledger.keys, tokens.pop())
+    key = ring.verify(shared.ledger.keys, token)
     request.state.actor = key.id
     return key
 

@@ -44,9 +44,9 @@ class TooLarge(HTTPException):
 class Bounds:
     """ASGI middleware. Paths are logged as the route's pattern: no golden ID, no query."""
 
-    def __init__(self, app: ASGIApp, most: int, observe: Observer) -> None:
+    def __init__(self, app: ASGIApp, most: int, ingest: int, observe: Observer) -> None:
         self._app = app
-        self._most = most
+        self._usual, self._ingest = most, ingest
         self._observe = observe
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,13 +55,14 @@ class Bounds:
             await self._app(scope, receive, send)
             return
         began, status, started, taken = time.monotonic(), 500, False, 0
+        most = self._ingest if scope["path"].startswith("/v1/ingest/") else self._usual
 
         async def bounded() -> Message:
             nonlocal taken
             message = await receive()
             taken += len(message.get("body", b""))
-            if taken > self._most:
-                raise TooLarge(self._most)
+            if taken > most:
+                raise TooLarge(most)
             return message
 
         async def answer(message: Message) -> None:
@@ -74,8 +75,8 @@ class Bounds:
             await send(message)
 
         try:
-            if _announced(scope) > self._most:
-                raise TooLarge(self._most)
+            if _announced(scope) > most:
+                raise TooLarge(most)
             await self._app(scope, bounded, answer)
         except TooLarge as error:
             await problem(413, "too_large", error.detail)(scope, receive, answer)

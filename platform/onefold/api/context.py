@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
 
+from onefold.api.ingest_body import Bounds as IngestBounds
+from onefold.api.ingest_log import EventLog
 from onefold.serving import Serving, View
 from onefold.settings import PlatformSettings
 from onefold_storage.clock import Clock
+from onefold_storage.contract_watch import WatchedContracts
 from onefold_storage.keyed_hash import KeyedHash
 from onefold_storage.ledger import Ledger
 from onefold_storage.objects import Objects
 from onefold_storage.publications import Publications
 from onefold_storage.settings import StorageSettings
 from onefold_storage.workspace import clock_for
+
+if TYPE_CHECKING:
+    from onefold_storage.lake import Lake
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,22 @@ class Context:
     ledger: Ledger
     hashed: KeyedHash
     serving: Serving
+    contracts: WatchedContracts
+    events: EventLog
+    storage: StorageSettings
+
+    @property
+    def bounds(self) -> IngestBounds:
+        """What a request to ingest may hold."""
+        s = self.settings
+        return IngestBounds(s.ingest_max_body, s.ingest_max_events, s.ingest_max_depth)
+
+    @cached_property
+    def lake(self) -> Lake:
+        """The lake's tables, opened when somebody asks what became of events."""
+        from onefold_storage.lake import Lake
+
+        return Lake.open(self.storage)
 
     @classmethod
     def open(cls, storage: StorageSettings, settings: PlatformSettings) -> Context:
@@ -38,7 +61,9 @@ class Context:
         cache = settings.publication_cache or storage.root / "publications"
         serving = Serving(publications, ledger.wishes, hashed, cache)
         serving.follow(settings.api_poll_seconds)
-        return cls(settings, clock, ledger, hashed, serving)
+        contracts = WatchedContracts(storage.workspace_folder)
+        events = EventLog(storage, ledger, hashed)
+        return cls(settings, clock, ledger, hashed, serving, contracts, events, storage)
 
     def close(self) -> None:
         """Close what was opened."""

@@ -145,6 +145,38 @@ RANKED: Final[dict[str, Any]] = {
 }
 
 
+_RECEIPT_TEXT: Final = "r-5be1c9f0a7d2e634-12-0-2-9f86d081884c"
+
+EVENTS: Final[dict[str, Any]] = {
+    "one event": {"value": {"visit": "v-208-1", "at": "2018-01-01T10:00:00Z", "page": "/coffee", "seconds": 41}},
+    "a batch": {
+        "value": [
+            {"visit": "v-208-1", "at": "2018-01-01T10:00:00Z", "page": "/coffee", "seconds": 41},
+            {"visit": "v-208-2", "at": "2018-01-01T10:00:41Z", "page": "/tea", "seconds": 7},
+        ]
+    },
+}
+
+TAKEN: Final[dict[str, Any]] = {
+    "receipt": _RECEIPT_TEXT,
+    "source": "web_visits",
+    "accepted": 2,
+    "invalid": 0,
+    "state": "acknowledged",
+}
+
+RECEIPT: Final[dict[str, Any]] = {
+    "receipt": _RECEIPT_TEXT,
+    "source": "web_visits",
+    "events": 2,
+    "state": "committed",
+    "package_id": "web_visits-00000007-0b6f1c22a97d4e58",
+    "landed": 2,
+    "failed": 0,
+    "suppressed": 0,
+}
+
+
 def answers(example: dict[str, Any], status: int = 200) -> dict[int | str, dict[str, Any]]:
     """An example as a route's `responses`."""
     return {status: {"description": "The answer", "content": {"application/json": {"example": example}}}}

@@ -209,6 +209,35 @@ class Segments(Shape):
     segments: list[Segment]
 
 
+class Taken(Shape):
+    """What was taken of a request to ingest; the counts stand beside it where the answer waited for the commit."""
+
+    receipt: str
+    source: str
+    accepted: int = Field(description="events that are kept, whatever becomes of them")
+    invalid: int = Field(description="those of them that are no JSON object, and will be failed events")
+    state: Literal["acknowledged", "held", "committed"]
+    message: str | None = None
+    package_id: str | None = None
+    landed: int | None = None
+    failed: int | None = None
+    suppressed: int | None = None
+
+
+class ReceiptState(Shape):
+    """What became of a request's events; landed + failed + suppressed = events, once they are committed."""
+
+    receipt: str
+    source: str
+    events: int
+    state: Literal["acknowledged", "held", "committed"]
+    message: str | None = Field(default=None, description="why the events are held, and what to do")
+    package_id: str | None = Field(default=None, description="the load package they came with")
+    landed: int | None = None
+    failed: int | None = Field(default=None, description="kept as failed events, with the reason")
+    suppressed: int | None = Field(default=None, description="of people who were erased")
+
+
 class Health(Shape):
     """Whether this replica can answer."""
 

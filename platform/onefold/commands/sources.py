@@ -20,6 +20,9 @@ def draft(
     location: Annotated[str, typer.Argument(help="A file, a glob, or the URL of a database with ?table=NAME.")],
     name: Annotated[str | None, typer.Option(help="The source's id; made from the location when left out.")] = None,
     output: Annotated[Path | None, typer.Option("--out", help="Write here instead of standard output.")] = None,
+    http: Annotated[
+        bool, typer.Option("--http", help="The file is a sample of events that will be sent over HTTP.")
+    ] = False,
 ) -> None:
     """Propose a contract from the data itself: types, keys, semantic kinds. Review it before you use it."""
     from onefold_storage.contracts import parse
@@ -31,7 +34,10 @@ def draft(
     base = Path.cwd()
     rows, connector, options = sample(location, base)
     source = name or _source_id(location)
-    text = propose(rows, source, _absolute(location, base), connector, options)
+    if http:
+        text = propose(rows, source, "", "http", {})
+    else:
+        text = propose(rows, source, _absolute(location, base), connector, options)
     contract = parse(text, output.name if output else "draft")
     if output is None:
         typer.echo(text, nl=False)

@@ -110,7 +110,7 @@ def contract(
         "  - property: onefold",
         "    value:",
         f"      connector: {flow(connector)}",
-        f"      location: {flow(location)}",
+        *([f"      location: {flow(location)}"] if location else []),
     ]
     if options:
         lines.append(f"      options: {flow(options)}")

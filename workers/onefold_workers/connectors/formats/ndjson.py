@@ -32,4 +32,16 @@ def read(file: InputFile, options: FileOptions, expected: tuple[str, ...]) -> It
         raise file.bad("the file is empty; expected one JSON object a line")
 
 
+class Lines:
+    """Whole lines that are in memory already, such as events sent over HTTP, to batches."""
+
+    def __init__(self, name: str, expected: tuple[str, ...]) -> None:
+        self._objects = Objects(name, dict.fromkeys(expected))
+
+    def batch(self, data: bytes, first: int) -> Batch:
+        """The rows of the lines, of which the first that is not blank has the place `first`."""
+        self._objects.row, self._objects.line = first, first + 1
+        return self._objects.batch(data)
+
+
 FORMAT = Format("ndjson", ("ndjson", "jsonl", "jsonlines"), read)
