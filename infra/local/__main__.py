@@ -1,4 +1,4 @@
-"""The services of docker-compose.yml as processes of this machine: `python -m infra.local up|ps|down`.
+"""The services of docker-compose.yml as processes of this machine: `python -m infra.local up|ps|exec|stop|down`.
 
 `up` returns when every service is well, and leaves them running (Ctrl-C before that ends them again); asked once
 more it brings what runs to what is asked for. `down` ends them; volumes stay, unless --volumes.
@@ -17,10 +17,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from infra.local.definition import DefinitionError
+from infra.local.definition import DefinitionError, chosen
 from infra.local.images import REPOSITORY
 from infra.local.interpolation import UndefinedError, read_env
-from infra.local.supervisor import LackingError, Supervisor, sweep, wanted
+from infra.local.process import MARK
+from infra.local.supervisor import LackingError, Supervisor, check, defined, processes, sweep
 
 _PATIENCE = 300
 
@@ -53,13 +54,17 @@ def up(root: Path, asked: argparse.Namespace) -> int:
         before = json.loads((root / "wanted.json").read_text())
         asked.only = [*before["only"], *asked.only] if before["only"] else []
         profiles, scale = [*before["profiles"], *profiles], before["scale"] | scale
-    draft = {"variables": variables, "profiles": profiles, "scale": scale, "only": asked.only}
+    turn = time.monotonic_ns()
+    draft = {
+        "variables": variables, "profiles": profiles, "scale": scale, "only": asked.only, "stopped": [], "turn": turn,
+    }  # fmt: skip
+    services = chosen(defined(draft), draft["only"])
+    check(services)
+    say(f"{len(services)} services; logs in {root / 'logs'}")
     (root / "wanted.json").touch(mode=0o600)
     (root / "wanted.json").write_text(json.dumps(draft))
-    services = wanted(root)
     if running:
         os.kill(running["supervisor"], signal.SIGHUP)
-        time.sleep(0.5)
     else:
         sweep(root)
         (root / "state.json").unlink(missing_ok=True)
@@ -69,11 +74,26 @@ def up(root: Path, asked: argparse.Namespace) -> int:
                 cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
     try:
-        return _wait(root, sum(service.replicas for service in services.values()), asked.timeout)
+        return _wait(root, turn, asked.timeout)
     except KeyboardInterrupt:
         say("interrupted: ending what was started")
         down(root, volumes=False)
         return 130
+
+
+def stop(root: Path, names: list[str]) -> int:
+    """Stop replicas until the next `up`, as a machine that is gone."""
+    told = state(root)
+    if unknown := set(names) - set(told["services"] if told else ()):
+        raise DefinitionError(f"{', '.join(sorted(unknown))}: nothing of that name is running")
+    draft = json.loads((root / "wanted.json").read_text())
+    draft["stopped"] = sorted({*draft["stopped"], *names})
+    (root / "wanted.json").write_text(json.dumps(draft))
+    assert told is not None
+    os.kill(told["supervisor"], signal.SIGHUP)
+    while any(s["state"] != "stopped" for n, s in (state(root) or told)["services"].items() if n in names):
+        time.sleep(0.1)
+    return 0
 
 
 def down(root: Path, volumes: bool) -> int:
@@ -91,6 +111,23 @@ def down(root: Path, volumes: bool) -> int:
     return 0
 
 
+def execute(root: Path, name: str, command: list[str]) -> int:
+    """Run a command with what a service has: its variables, and its addresses and paths in the command."""
+    if not state(root):
+        raise DefinitionError("nothing is running: make up-local")
+    known = processes(root, int((root / "net").read_text()))
+    process = known.get(name) or known.get(f"{name}-1")
+    if process is None:
+        raise DefinitionError(f"no service {name}; there are {', '.join(known)}")
+    environment = dict(process.environment)
+    del environment[MARK]  # it is the caller's, and is not ended with the services
+    program, *arguments = process.within(command)
+    found = shutil.which(program, path=environment["PATH"])
+    if found is None:
+        raise DefinitionError(f"no program {program}")
+    return subprocess.run([found, *arguments], env=environment, check=False).returncode  # noqa: S603 - the user's own
+
+
 def ps(root: Path) -> int:
     """How everything is."""
     told = state(root)
@@ -106,15 +143,15 @@ def ps(root: Path) -> int:
     return 0
 
 
-def _wait(root: Path, total: int, patience: float) -> int:
+def _wait(root: Path, turn: int, patience: float) -> int:
     begin = time.monotonic()
     seen: dict[str, tuple[str, int]] = {}
     while time.monotonic() - begin < patience:
         told = state(root)
-        if told is None:
-            if time.monotonic() - begin > 10:
-                say((root / "supervisor.log").read_text().strip() or "the supervisor did not start")
-                return 1
+        if told is None and time.monotonic() - begin > 10:
+            say((root / "supervisor.log").read_text().strip() or "the supervisor did not start")
+            return 1
+        if told is None or told["turn"] != turn:
             time.sleep(0.1)
             continue
         services = told["services"]
@@ -124,7 +161,7 @@ def _wait(root: Path, total: int, patience: float) -> int:
                 again = f", start {service['starts']}" if service["starts"] > 1 else ""
                 say(f"  {time.monotonic() - begin:5.1f} s  {name}: {service['state']}{again}")
             seen[name] = now
-        if len(services) == total and all(s["state"] in ("healthy", "done") for s in services.values()):
+        if all(s["state"] in ("healthy", "done") for s in services.values()):
             return ps(root)
         if lost := [name for name, service in services.items() if service["state"] == "failed"]:
             return _complain(services, lost, "ended")
@@ -165,6 +202,11 @@ def main() -> int:
     starting.add_argument("--timeout", type=float, default=_PATIENCE)
     starting.add_argument("only", nargs="*", metavar="SERVICE", help="these, and what they need; all if none")
     commands.add_parser("ps", help="how they are")
+    within = commands.add_parser("exec", help="run a command as inside a service")
+    within.add_argument("service")
+    within.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND …")
+    holding = commands.add_parser("stop", help="stop some until the next up, to see what their loss does")
+    holding.add_argument("names", nargs="+", metavar="NAME")
     ending = commands.add_parser("down", help="end them")
     ending.add_argument("--volumes", action="store_true", help="and remove what they kept")
     commands.add_parser("supervise", help=argparse.SUPPRESS)
@@ -176,6 +218,10 @@ def main() -> int:
         if asked.command == "supervise":
             Supervisor(root).run()
             return 0
+        if asked.command == "exec":
+            return execute(root, asked.service, asked.words)
+        if asked.command == "stop":
+            return stop(root, asked.names)
         return down(root, asked.volumes) if asked.command == "down" else ps(root)
     except UndefinedError as error:
         say(f"{error} (.env, which make secrets writes)")

@@ -70,6 +70,7 @@ class Service:
     needs: Mapping[str, str]
     restart: str
     replicas: int
+    scales: bool
     aliases: tuple[str, ...]
     grace: float
 
@@ -149,6 +150,7 @@ def _service(name: str, said: dict[str, Any]) -> Service:
         else dict.fromkeys(needs, "service_started"),
         restart=said.get("restart", "no").partition(":")[0],
         replicas=int((said.get("deploy") or {}).get("replicas", 1)),
+        scales="deploy" in said,
         aliases=tuple(alias for net in nets if net for alias in net.get("aliases", ())),
         grace=_seconds(said.get("stop_grace_period", "10s")),
     )

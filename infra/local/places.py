@@ -29,8 +29,8 @@ class Replica:
 
     @property
     def name(self) -> str:
-        """The service's name, with the number where there are several."""
-        return self.service.name if self.service.replicas == 1 else f"{self.service.name}-{self.number}"
+        """The service's name, with the number where there may be several."""
+        return f"{self.service.name}-{self.number}" if self.service.scales else self.service.name
 
 
 class Places:
@@ -76,24 +76,30 @@ class Places:
         text = self._named.sub(self._located, text)
         return self._paths(text, replica)
 
-    def lay(self, replica: Replica, rewrite: Callable[[str, Places], str]) -> list[Path]:
-        """Make the folders of a replica's volumes and write its mounted files; gives the volumes' folders.
+    def files(self, replica: Replica, rewrite: Callable[[str, Places], str]) -> dict[Path, str]:
+        """The mounted files of a replica as they are to be here.
 
         `rewrite` is what the image's program needs said otherwise in a file, beside names and paths.
         """
-        volumes = []
+        texts = {}
         for mount in replica.service.mounts:
-            here = self.folder(replica, mount)
-            if not mount.bound:
-                here.mkdir(parents=True, exist_ok=True)
-                volumes.append(here)
-                continue
-            source = self._repository / str(mount.source)
-            shutil.rmtree(here, ignore_errors=True)
-            for file in [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.is_file()):
-                target = here if source.is_file() else here / file.relative_to(source)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_text(self.translate(rewrite(file.read_text(), self), replica))
+            if mount.bound:
+                here, source = self.folder(replica, mount), self._repository / str(mount.source)
+                for file in [source] if source.is_file() else sorted(p for p in source.rglob("*") if p.is_file()):
+                    text = self.translate(rewrite(file.read_text(), self), replica)
+                    texts[here if source.is_file() else here / file.relative_to(source)] = text
+        return texts
+
+    def lay(self, replica: Replica, files: Mapping[Path, str]) -> list[Path]:
+        """Write a replica's mounted files, and make the folders of its volumes, which are given."""
+        shutil.rmtree(self.root / "files" / replica.name, ignore_errors=True)
+        for path, text in files.items():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        volumes = [self.folder(replica, mount) for mount in replica.service.mounts if not mount.bound]
+        for folder in volumes:
+            folder.parent.mkdir(mode=0o711, exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
         return volumes
 
     def _located(self, match: re.Match[str]) -> str:

@@ -37,7 +37,7 @@ class Process:
         service = replica.service
         given = dict(image.environment) | dict(service.environment)
         said = {name: value.replace("{address}", replica.address) for name, value in given.items()}
-        self._environment = (
+        self.environment = (
             {name: os.environ[name] for name in KEPT if name in os.environ}
             | {name: places.translate(value, replica) for name, value in said.items()}
             | {"PATH": search_path(), MARK: mark}
@@ -45,7 +45,8 @@ class Process:
         self._command = [*image.entry, *(places.translate(word, replica) for word in service.command)]
         self._test = [places.translate(word, replica) for word in service.check.test] if service.check else None
         self._account = image.account if os.getuid() == 0 and image.account and _known(image.account) else None
-        self._places, self._image = places, image
+        self._files = places.files(replica, image.rewrite)
+        self._places = places
         self._process: subprocess.Popen[bytes] | None = None
         self._probe: subprocess.Popen[bytes] | None = None
         self._began = self._probed = self._again = 0.0
@@ -54,7 +55,11 @@ class Process:
 
     def definition(self) -> tuple[object, ...]:
         """What two processes have in common when the one need not be replaced by the other."""
-        return self._command, self._environment, self._test, self.replica.service
+        return self._command, self.environment, self._test, self._files, self.replica.service.restart
+
+    def within(self, command: list[str]) -> list[str]:
+        """Another command, said as it would be inside the service."""
+        return [self._places.translate(word, self.replica) for word in command]
 
     @property
     def pid(self) -> int | None:
@@ -68,11 +73,11 @@ class Process:
 
     def start(self) -> None:
         """Start it in a session of its own, its output appended to its log."""
-        volumes = self._places.lay(self.replica, self._image.rewrite)
+        volumes = self._places.lay(self.replica, self._files)
         for folder in volumes if self._account else ():
             _hand_over(folder, str(self._account))
         cwd = volumes[0] if volumes else self._places.root
-        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.log.parent.mkdir(mode=0o700, exist_ok=True)
         with self.log.open("ab") as log:
             self._process = self._open(self._command, log, cwd)
         self._began = self._probed = time.monotonic()
@@ -110,14 +115,14 @@ class Process:
             self._process.wait()
 
     def _open(self, command: list[str], out: IO[bytes] | int, cwd: Path) -> subprocess.Popen[bytes]:
-        program = shutil.which(command[0], path=self._environment["PATH"]) or command[0]
+        program = shutil.which(command[0], path=self.environment["PATH"]) or command[0]
         account = pwd.getpwnam(self._account) if self._account else None
         return subprocess.Popen(  # noqa: S603 - the commands of this repository's own definition
             [program, *command[1:]],
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=subprocess.STDOUT,
-            env=self._environment,
+            env=self.environment,
             cwd=cwd,
             user=account.pw_uid if account else None,
             group=account.pw_gid if account else None,

@@ -13,9 +13,10 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from infra.local.definition import DefinitionError, Service, chosen, load
 from infra.local.images import ALSO, REPOSITORY, bare, image, lacking
@@ -33,21 +34,31 @@ class LackingError(Exception):
     """This machine has not all programs."""
 
 
-def wanted(root: Path) -> dict[str, Service]:
-    """The services that `wanted.json` asks for.
+def defined(asked: Mapping[str, Any]) -> dict[str, Service]:
+    """All services of the definition, as they are asked for.
+
+    Args:
+        asked: `variables` by name, `profiles`, `scale` by service, `only` (services; all if empty), `stopped`
+            (replicas), and `turn`, which the state tells back.
 
     Raises:
-        UndefinedError, DefinitionError: the definition cannot be used. LackingError: programs are missing.
+        UndefinedError, DefinitionError: the definition cannot be used.
     """
-    asked = json.loads((root / "wanted.json").read_text())
     variables = read_env(REPOSITORY / ".env") | dict(asked["variables"])
     files = [REPOSITORY / name for name in variables.get("COMPOSE_FILE", "docker-compose.yml").split(":")]
     services = load(files, variables, asked["profiles"])
     unknown = asked["scale"].keys() - services.keys()
     if unknown:
         raise DefinitionError(f"no service {', '.join(sorted(unknown))} to scale; there are {', '.join(services)}")
-    scaled = {name: replace(s, replicas=asked["scale"].get(name, s.replicas)) for name, s in services.items()}
-    picked = chosen(scaled, asked["only"])
+    return {name: replace(s, replicas=asked["scale"].get(name, s.replicas)) for name, s in services.items()}
+
+
+def check(picked: Mapping[str, Service]) -> None:
+    """See that this machine has the programs of the services.
+
+    Raises:
+        DefinitionError: no program stands in for an image. LackingError: programs are missing.
+    """
     for service in picked.values():
         try:
             image(service.image)
@@ -57,10 +68,26 @@ def wanted(root: Path) -> dict[str, Service]:
             ) from None
     if steps := lacking(set(_programs(picked))):
         raise LackingError(f"this machine lacks programs: {'; '.join(steps)}")
-    return picked
 
 
-def _programs(services: dict[str, Service]) -> Iterator[str]:
+def processes(root: Path, net: int) -> dict[str, Process]:
+    """A process, not started, for every replica that is wanted; each room is kept between starts.
+
+    Raises:
+        UndefinedError, DefinitionError: the definition cannot be used.
+    """
+    asked = json.loads((root / "wanted.json").read_text())
+    services = defined(asked)
+    picked = chosen(services, asked["only"])
+    remembered = root / "rooms.json"
+    rooms = json.loads(remembered.read_text()) if remembered.exists() else {}
+    places = Places(root, REPOSITORY, net, services, rooms)
+    _write(remembered, json.dumps(rooms))
+    replicas = [replica for replica in places.replicas if replica.service.name in picked]
+    return {r.name: Process(r, image(r.service.image), places, str(root)) for r in replicas}
+
+
+def _programs(services: Mapping[str, Service]) -> Iterator[str]:
     for service in services.values():
         yield ((*image(service.image).entry, *service.command) or ("",))[0]
         yield from ALSO.get(bare(service.image), ())
@@ -76,6 +103,7 @@ class Supervisor:
         self._door, self._net = _enter(root)
         self._processes: dict[str, Process] = {}
         self._asked: list[signal.Signals] = []
+        self._turn = 0
         self._said = ""
 
     def run(self) -> None:
@@ -100,18 +128,21 @@ class Supervisor:
             (self.root / "state.json").unlink(missing_ok=True)
 
     def _take_in(self) -> None:
-        services = wanted(self.root)
-        remembered = self.root / "rooms.json"
-        rooms = json.loads(remembered.read_text()) if remembered.exists() else {}
-        places = Places(self.root, REPOSITORY, self._net, services, rooms)
-        _write(remembered, json.dumps(rooms))
-        new = {r.name: Process(r, image(r.service.image), places, str(self.root)) for r in places.replicas}
+        new = processes(self.root, self._net)
         same = {
             name for name, old in self._processes.items()
             if name in new and old.definition() == new[name].definition()
         }  # fmt: skip
         self._stop([name for name in self._processes if name not in same])
         self._processes = {name: self._processes[name] if name in same else new[name] for name in new}
+        asked = json.loads((self.root / "wanted.json").read_text())
+        held, self._turn = asked["stopped"], asked["turn"]
+        for name, process in self._processes.items():
+            if name in held and process.state != "stopped":
+                process.stop()
+                process.wait(time.monotonic() + process.replica.service.grace)
+            elif name not in held and process.state == "stopped":
+                process.state = "waiting"
         self._tell()
 
     def _may_start(self, replica: Replica) -> bool:
@@ -146,7 +177,7 @@ class Supervisor:
             }
             for name, p in self._processes.items()
         }  # fmt: skip
-        said = json.dumps({"supervisor": os.getpid(), "services": services})
+        said = json.dumps({"supervisor": os.getpid(), "turn": self._turn, "services": services})
         if said != self._said:
             _write(self.root / "state.json", said)
             self._said = said
