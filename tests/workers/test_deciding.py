@@ -139,7 +139,7 @@ def test_one_pair_accepted_and_rejected(home: Installation) -> None:
 def test_a_run_that_merges_too_much_stops_and_says_why(home: Installation) -> None:
     ids = sorted(set(made["owners"](home).values()))
     book = Decisions(home, "test")
-    many = len(ids) // 4
+    many = len(ids) // 8
     for n in range(many):
         book.merge(ids[2 * n], ids[2 * n + 1])
     state = {t: home.lake.version(t) for t in (LINKS.name, HISTORY.name, "identity/edges")}

@@ -106,6 +106,16 @@ def combined(sums: Sums, priors: Priors) -> Bits:
     return np.asarray(np.logaddexp2(e[0], e[1]) - np.logaddexp2(np.logaddexp2(e[2], e[3]), e[4]))
 
 
+def of_fields(fields: tuple[Field, ...], bits: Bits, priors: Priors) -> Bits:
+    """Match weights of pairs from the bits of each of their fields, shape (pairs, fields)."""
+    sums = {g: np.zeros(len(bits)) for g in _GROUPS}
+    for n, field in enumerate(fields):
+        sums[field.group] += bits[:, n]
+        if field.group == "person" and field.shared:
+            sums["shared"] += _shared(bits[:, n], field.shared)
+    return combined(_settled(sums), priors)
+
+
 def tells_a_person(people: People, prior: float) -> npt.NDArray[np.bool_]:
     """Whether two records identical to each one would be one person, by what is believed before learning.
 
