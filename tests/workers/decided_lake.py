@@ -95,6 +95,11 @@ def owners(home: Installation) -> dict[str, str]:
     return dict(held.select("record_key", "golden_id").collect().iter_rows())
 
 
+def keys_of(home: Installation, golden_id: str) -> list[str]:
+    """Record keys of a customer, sorted."""
+    return sorted(k for k, g in owners(home).items() if g == golden_id)
+
+
 def gold(home: Installation) -> tuple[pl.DataFrame, ...]:
     """Golden records, permissions and interactions by customer: all that a decision could disturb."""
     gathered = gather(home)
