@@ -62,7 +62,7 @@ def bronze(installation: Installation, name: str, person: Person) -> int:
 def failed_events(installation: Installation, name: str, person: Person) -> int:
     """Failed events whose bytes hold an identifier that is on the suppression list, where the person's now are."""
     contracts = known_contracts(installation)
-    suppressor = Suppressor(installation.ledger.suppression, installation.keyed_hash).lookup()
+    suppressor = Suppressor(installation.ledger.suppression, installation.keyed_hash)
 
     def gone(rows: pl.DataFrame) -> pl.Series:
         found = pl.Series([False] * rows.height, dtype=pl.Boolean)

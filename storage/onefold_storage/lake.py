@@ -7,7 +7,7 @@ Handles are opened fresh under the lock: a stale one overwrites nothing and miss
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ from onefold_storage.parts import Part, PartWriter, conform
 from onefold_storage.schema import TABLES
 from onefold_storage.settings import StorageSettings
 
-_INPUTS = "onefold.inputs"
+INPUTS = "onefold.inputs"
 _LAYERS = ("bronze", "silver", "identity", "gold", "registry")
 
 
@@ -51,6 +51,7 @@ class Lake:
         self.options = storage_options
         self.objects = Objects(root, storage_options)
         self._locks = locks
+        self._held: Counter[str] = Counter()
 
     @classmethod
     def open(cls, settings: StorageSettings) -> Lake:
@@ -66,7 +67,23 @@ class Lake:
             Conflict: another process held it all that time.
         """
         with self._locks.hold(name, timeout):
-            yield
+            self._held[name] += 1
+            try:
+                yield
+            finally:
+                self._held[name] -= 1
+
+    def must_hold(self, name: str) -> None:
+        """Refuse to change a table whose lock this lake does not hold.
+
+        Object storage does not stand in for the lock: on a cluster of several pools two conditional puts of one new
+        key may both succeed, each in a pool of its own, and one of two commits is lost.
+
+        Raises:
+            RuntimeError: the caller forgot the lock.
+        """
+        if not self._held[name]:
+            raise RuntimeError(f"{name}: is written to without its lock; wrap it in `with lake.lock({name!r})`")
 
     # reading
 
@@ -138,8 +155,8 @@ class Lake:
         if not self.exists(name):
             return None
         for commit in self.handle(name).history(10):
-            if _INPUTS in commit:
-                return str(commit[_INPUTS])
+            if INPUTS in commit:
+                return str(commit[INPUTS])
         return None
 
     def transaction(self, name: str, app: str) -> int:
@@ -202,6 +219,7 @@ class Lake:
             Unavailable: a part is not there or not whole.
             BadInput: a part has another schema, or is of another partition than the one replaced.
         """
+        self.must_hold(name)
         form = shape or _declared(name)
         listed = list(parts)
         for part in listed:
@@ -216,7 +234,7 @@ class Lake:
             AddAction(p.path, p.size, p.partition, modified, True, p.stats) for p in listed
         ]
         properties = CommitProperties(
-            custom_metadata={_INPUTS: inputs} if inputs else None,
+            custom_metadata={INPUTS: inputs} if inputs else None,
             app_transactions=[Transaction(*transaction)] if transaction else None,
         )
         filters = [(k, "=", v) for k, v in replace.items()] if isinstance(replace, dict) else None
@@ -272,7 +290,7 @@ class Lake:
             partition_by=list(form.partition_by) or None,
             configuration={
                 "delta.dataSkippingStatsColumns": ",".join(form.statistics),
-                "delta.logRetentionDuration": "interval 7 days",
+                "delta.logRetentionDuration": "interval 2 days",
                 "delta.deletedFileRetentionDuration": "interval 1 days",
             },
             storage_options=self.options or None,
@@ -283,10 +301,14 @@ class Lake:
 
     def _check(self, name: str, part: Part, form: TableShape) -> None:
         key = f"{name}/{part.path}"
-        if self.objects.size(key) != part.size:
+        try:
+            with self.objects.stream(key) as file:
+                whole = file.size() == part.size
+                found: Any = pq.read_schema(file) if whole else None
+        except FileNotFoundError:
+            whole, found = False, None
+        if not whole:
             raise Unavailable(f"{key}: the object is missing or not whole; run the step again")
-        with self.objects.open(key) as file:
-            found: Any = pq.read_schema(file)
         expected = pa.schema([f for f in form.schema if f.name not in form.partition_by])
         if not found.equals(expected):
             raise BadInput(f"{key}: has another schema than {name}")

@@ -7,9 +7,23 @@ from __future__ import annotations
 
 import os
 import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, BinaryIO, cast
 
 import fsspec
+import pyarrow as pa
+
+from onefold_storage.streams import Streams
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One object: bytes, when it was written (by storage's clock), and a mark that differs when its content does."""
+
+    size: int
+    modified: datetime
+    mark: str
 
 
 class Objects:
@@ -18,6 +32,7 @@ class Objects:
     def __init__(self, root: str, storage_options: dict[str, str] | None = None) -> None:
         self.root = root
         self._fs: Any = filesystem(root, storage_options or {})
+        self._streams = Streams(root, storage_options or {})
         self.local = not root.startswith("s3://")
 
     def path(self, key: str) -> str:
@@ -64,6 +79,14 @@ class Objects:
             os.makedirs(os.path.dirname(self.path(key)), exist_ok=True)  # noqa: PTH103,PTH120
         return cast("BinaryIO", self._fs.open(self.path(key), mode))
 
+    def stream(self, key: str, mode: str = "rb") -> pa.NativeFile:
+        """As `open`, by Arrow: for large objects, and for what Arrow reads or writes anyway.
+
+        Raises:
+            FileNotFoundError: there is nothing to read.
+        """
+        return self._streams.output(self.path(key)) if "w" in mode else self._streams.input(self.path(key))
+
     def size(self, key: str) -> int | None:
         """Bytes of an object, or None."""
         try:
@@ -89,6 +112,15 @@ class Objects:
         cut = len(self.path(""))
         return {str(path)[cut:]: int(facts["size"]) for path, facts in found.items()}
 
+    def entries(self, prefix: str) -> dict[str, Entry]:
+        """Size, age and content mark of every object below a prefix, unfinished puts among them, by key."""
+        try:
+            found = self._fs.find(self.path(prefix), detail=True)
+        except FileNotFoundError:
+            return {}
+        cut = len(self.path(""))
+        return {str(path)[cut:]: _entry(facts) for path, facts in found.items()}
+
     def folders(self, prefix: str) -> list[str]:
         """Names of the folders right below a prefix, sorted."""
         try:
@@ -102,10 +134,26 @@ class Objects:
         if self._fs.exists(self.path(key)):
             self._fs.rm_file(self.path(key))
 
+    def delete_all(self, keys: list[str]) -> None:
+        """Remove objects, some hundred in one request where storage can; they may be absent."""
+        if not self.local:
+            if keys:
+                self._fs.rm([self.path(k) for k in keys])
+            return
+        for key in keys:
+            self.delete(key)
+
     def delete_below(self, prefix: str) -> None:
         """Remove everything below a prefix."""
         if self._fs.exists(self.path(prefix)):
             self._fs.rm(self.path(prefix), recursive=True)
+
+
+def _entry(facts: dict[str, Any]) -> Entry:
+    if "LastModified" in facts:
+        return Entry(int(facts["size"]), facts["LastModified"], str(facts.get("ETag", "")).strip('"'))
+    modified = datetime.fromtimestamp(facts["mtime"], UTC)
+    return Entry(int(facts["size"]), modified, f"{facts.get('ino', 0)}-{facts['mtime']}")
 
 
 def filesystem(root: str, options: dict[str, str]) -> Any:

@@ -46,6 +46,10 @@ class Suppressor:
             self._lookup, self._state = Lookup(self._list.listed(), self._keyed), state
         return self._lookup
 
+    def suppressed_bad(self, contract: Contract | None, bad: Sequence[BadRow]) -> list[bool]:
+        """As `Lookup.suppressed_bad`, by the list as it stands now."""
+        return self.lookup().suppressed_bad(contract, bad) if bad else []
+
 
 class Lookup:
     """Looks rows' identifiers up in a list. Safe to use from several threads."""

