@@ -56,9 +56,12 @@ def sample(
     rows: int = 20_000,
     *,
     options: dict[str, Any] | None = None,
+    connector: str | None = None,
     extra: Path | None = None,
 ) -> tuple[pa.Table, str, dict[str, Any]]:
     """The first rows at a location, for drafting: (table, connector's name, options worth writing down).
+
+    `connector`: which one reads it; without it the location's scheme says so.
 
     Text formats give strings, Parquet and SQL their own types. Rows that cannot be read are left out.
 
@@ -67,16 +70,18 @@ def sample(
     """
     known = discover(extra)
     scheme = _locations.read(location).scheme
-    fitting = [c for c in known.values() if scheme in c.schemes]
+    if connector is not None and connector not in known:
+        raise BadContract(f"connector {connector!r} is unknown; known are {', '.join(sorted(known))}")
+    fitting = [known[connector]] if connector else [c for c in known.values() if scheme in c.schemes]
     if not fitting:
         schemes = sorted(s for c in known.values() for s in c.schemes if s)
         raise BadContract(
             f"location: no connector reads {scheme}://; expected a path or one of {', '.join(schemes)}"
         )
-    connector = fitting[0]
-    checked = _checked(connector, options or {}, "options")
-    table, found = connector.sample(location, base, rows, checked)
-    return table, connector.name, {**(options or {}), **found}
+    chosen = fitting[0]
+    checked = _checked(chosen, options or {}, "options")
+    table, found = chosen.sample(location, base, rows, checked)
+    return table, chosen.name, {**(options or {}), **found}
 
 
 def _checked(connector: Connector, given: dict[str, Any], where: str) -> Options:

@@ -1,4 +1,4 @@
-"""Where a source is: `${NAME}` in a location reads the environment, and nothing ever echoes what it read.
+"""Where a source is: `${NAME}` reads the environment and `${file:PATH}` a file, and nothing ever echoes what it read.
 
 This is the one place on this floor that reads the environment: a contract names its secrets, never holds them.
 """
@@ -9,10 +9,12 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from onefold_storage.errors import BadInput
+from onefold_storage.errors import BadContract, BadInput
 
-_NAME = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_NAME = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*|file:[^}]+)\}")
+_LARGEST = 65_536
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]+)://")
 
 
@@ -42,12 +44,30 @@ def read(text: str, where: str = "location") -> Location:
     """The location written as `text`; `where` is how errors name it.
 
     Raises:
-        BadInput: a variable that it names is not set.
+        BadInput: a variable that it names is not set, or a file cannot be read.
     """
-    secrets: dict[str, str] = {}
-    for name in _NAME.findall(text):
-        value = os.environ.get(name)
-        if value is None:
-            raise BadInput(f"{where}: the environment variable {name} is not set; set it, or name another")
-        secrets[name] = value
+    secrets = {name: _secret(name, where) for name in _NAME.findall(text)}
     return Location(text, _NAME.sub(lambda m: secrets[m[1]], text), secrets)
+
+
+def secret(text: str, where: str) -> Location:
+    """A secret, which has to be named and may not be written out.
+
+    Raises:
+        BadContract: it is written out. BadInput: as `read`.
+    """
+    if not _NAME.search(text):
+        raise BadContract(f"{where}: is a secret; expected its name, as ${{NAME}} (environment) or ${{file:PATH}}")
+    return read(text, where)
+
+
+def _secret(name: str, where: str) -> str:
+    if name.startswith("file:"):
+        try:
+            return Path(name[5:]).read_bytes()[:_LARGEST].decode().strip()
+        except (OSError, UnicodeDecodeError):
+            raise BadInput(f"{where}: the file {name[5:]} cannot be read as text") from None
+    value = os.environ.get(name)
+    if value is None:
+        raise BadInput(f"{where}: the environment variable {name} is not set; set it, or name another")
+    return value

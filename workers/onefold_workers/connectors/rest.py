@@ -1,0 +1,138 @@
+"""REST APIs of cloud applications: pages, credentials, rate limits and an incremental cursor; one delivery a reading.
+
+dlt's REST client does the asking (pagination, OAuth, retries with backoff, Retry-After). What is added here are
+bounds (bytes of a page, seconds, pages), one host, secrets by name only, and a bookmark: the greatest value of the
+cursor field, committed with the rows. The bound may be asked for again, so an incremental source is `changes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal
+from urllib.parse import urlsplit
+
+import pyarrow as pa
+from pydantic import Field
+
+from onefold_storage.contracts import Contract
+from onefold_storage.deliveries import Delivery
+from onefold_storage.errors import BadContract
+from onefold_workers.connectors import _locations
+from onefold_workers.connectors._connector import Connector, Options
+from onefold_workers.connectors._pages import Pages
+
+
+class Auth(Options):
+    """Who asks. Secrets (`token`, `password`, `client_secret`) are named, as `${NAME}` or `${file:PATH}`.
+
+    `api_key` puts `token` into the header or query parameter `name`; `oauth2_client_credentials` asks `token_url`
+    for tokens, and again when one has expired.
+    """
+
+    type: Literal["bearer", "api_key", "http_basic", "oauth2_client_credentials"] = "bearer"
+    token: str | None = None
+    name: str = "Authorization"
+    location: Literal["header", "query"] = "header"
+    username: str | None = None
+    password: str | None = None
+    token_url: str | None = None
+    client_id: str | None = None
+    client_secret: str | None = None
+
+
+class Cursor(Options):
+    """Incremental reading: `param` asks for rows whose `field` is at least the bookmark's, or `start` at first."""
+
+    field: str
+    param: str
+    start: str | int | None = None
+
+
+class RestOptions(Options):
+    """How to ask. `records`: JSON path of the rows in a page; found by itself when left out.
+
+    `paginator`: dlt's name for it (`header_link`, `single_page`, …) or its configuration (`{type: cursor,
+    cursor_path: paging.next, cursor_param: after}`); found by itself when left out.
+    """
+
+    records: str | None = None
+    paginator: str | dict[str, Any] | None = None
+    params: dict[str, str | int | bool] = Field(default_factory=dict)
+    headers: dict[str, str] = Field(default_factory=dict)
+    auth: Auth | None = None
+    cursor: Cursor | None = None
+    requests_per_second: float | None = Field(default=None, gt=0)
+    timeout_s: float = Field(default=60, gt=0)
+    attempts: int = Field(default=5, ge=1)
+    max_page_bytes: int = Field(default=64 << 20, ge=1)
+    max_pages: int = Field(default=1_000_000, ge=1)
+
+
+def deliveries(contract: Contract, _base: Path, options: RestOptions, bookmark: Any) -> Iterator[Delivery]:
+    """One delivery: the rows of all pages since the bookmark; none where there are none.
+
+    `bookmark`: `{"cursor": value}` of the greatest value seen.
+
+    Raises:
+        BadContract: a secret is written out, or a cursor goes with another delivery than `changes` or `append`.
+        BadInput: the server refuses, or sends what is no JSON or more than is allowed.
+        Unavailable: the server does not answer, or is over its limits after all attempts.
+    """
+    if options.cursor and contract.rules.delivery == "snapshot":
+        raise BadContract(f"{contract.id}: onefold.delivery: with a cursor rows are `changes`, not a snapshot")
+    location = _locations.read(contract.rules.location, f"{contract.id}: onefold.location")
+    origin = _origin(location.value)
+    since = bookmark.get("cursor") if bookmark else None
+    pages = Pages(f"{origin} {options.params} {since}")
+    last = since
+    for rows in _pages(location, options, since, contract.id):
+        pages.write(rows)
+        last = _greatest(last, rows, options.cursor)
+    if pages.rows or options.cursor is None:
+        at = (lambda: {"cursor": last}) if options.cursor else None
+        expected = tuple(c.name for c in contract.columns)
+        yield Delivery(pages.content, origin, pages.batches(origin, expected), bookmark=at)
+
+
+def sample(text: str, _base: Path, rows: int, options: RestOptions) -> tuple[pa.Table, dict[str, Any]]:
+    """The first rows that the address answers, and no further options.
+
+    Raises:
+        BadContract, BadInput, Unavailable: as `deliveries`.
+    """
+    location = _locations.read(text)
+    pages = Pages("")
+    for found in _pages(location, options, None, "location"):
+        pages.write(found[: rows - pages.rows])
+        if pages.rows >= rows:
+            break
+    tables = [b.rows for b in pages.batches(_origin(location.value), ())]
+    return pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({}), {}
+
+
+def _pages(location: _locations.Location, options: RestOptions, since: Any, where: str) -> Iterator[list[Any]]:
+    from onefold_workers.connectors._rest_client import pages
+
+    cursor = options.cursor
+    start = since if since is not None else cursor.start if cursor else None
+    params = options.params | ({cursor.param: start} if cursor and start is not None else {})
+    return pages(location, options, params, where)
+
+
+def _greatest(last: Any, rows: list[Any], cursor: Cursor | None) -> Any:
+    if cursor is None:
+        return None
+    values = [v for r in rows if isinstance(r, dict) and (v := r.get(cursor.field)) is not None]
+    known = [v for v in (last, *values) if v is not None]
+    numbers = all(isinstance(v, int | float) for v in known)
+    return max(known, key=None if numbers else str, default=None)
+
+
+def _origin(url: str) -> str:
+    """The address without credentials, query and fragment, which may hold secrets."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"
+
+
+CONNECTOR = Connector("rest", RestOptions, (), deliveries, sample)
