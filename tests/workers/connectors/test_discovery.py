@@ -79,7 +79,7 @@ def test_a_file_without_a_connector_raises(tmp_path: Path, text: str, message: s
 
 
 def test_unknown_connector_and_option_name_the_key(tmp_path: Path, contract) -> None:  # type: ignore[no-untyped-def]
-    with pytest.raises(BadContract, match=r"trial: onefold\.connector: 'fax' is unknown; known are files, http, sql"):
+    with pytest.raises(BadContract, match=r"trial: onefold\.connector: 'fax' is unknown; known are .*files.*sql"):
         connectors.deliveries(contract("x.csv", "fax"), tmp_path)
     with pytest.raises(BadContract, match=r"trial: onefold\.options\.delimeter: .*files knows .*delimiter"):
         connectors.deliveries(contract("x.csv", delimeter=";"), tmp_path)
