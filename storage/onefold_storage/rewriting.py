@@ -32,6 +32,7 @@ def rewrite(
     `within`: the partition to look through; all of them, where it is left out.
     Files without such rows stay as they are. The old files lie there until `vacuum`.
     """
+    lake.must_hold(name)
     shape = lake.shape(name)
     actions: list[AddAction | RemoveAction] = []
     dropped = 0
@@ -56,6 +57,7 @@ def vacuum(lake: Lake, name: str) -> int:
 
     Hold the table's lock: what other writers have uploaded and not committed goes too, and their commit fails.
     """
+    lake.must_hold(name)
     return len(lake.handle(name).vacuum(0, dry_run=False, enforce_retention_duration=False, full=True))
 
 
