@@ -11,7 +11,20 @@ from typing import NoReturn
 
 import typer
 
-from onefold.commands import demo, failed, flows, identity, keys, serve, silos, sources, state, storage, workspace
+from onefold.commands import (
+    demo,
+    failed,
+    flows,
+    identity,
+    keys,
+    maintain,
+    serve,
+    silos,
+    sources,
+    state,
+    storage,
+    workspace,
+)
 from onefold_storage.errors import BadInput, OnefoldError
 
 _INTERRUPTED = ("interrupted; run it again to go on", 130)
@@ -42,10 +55,12 @@ for name, command in flows.COMMANDS.items():
     app.command(name)(command)
 app.command("sources")(silos.sources)
 app.add_typer(failed.app, name="failed", help="Rows that broke their contract: list, show, replay.")
+app.command("maintain")(maintain.maintain)
 app.command("serve")(serve.serve)
 app.command("status")(state.status)
 app.add_typer(storage.app, name="storage", help="Where the lake lies: its bucket, its rules, its user.")
 app.add_typer(keys.app, name="key", help="API keys: create, list, revoke.")
+app.add_typer(identity.app, name="identity", help="Who is who: explain, review, merge, unmerge, pin, override.")
 app.command("link")(identity.link)
 
 

@@ -104,6 +104,12 @@ def held_back(lake: Lake) -> dict[str, Any] | None:
     return found
 
 
+def last_report(lake: Lake) -> dict[str, Any] | None:
+    """The report of the last run that is in force; without personal data."""
+    found: dict[str, Any] | None = orjson.loads(lake.objects.get(REPORT) or b"null")
+    return found
+
+
 def _watched(
     lake: Lake,
     records: pl.DataFrame,
@@ -118,7 +124,7 @@ def _watched(
     report["conflicts"] = watching.conflicts(records, result.clusters, result.edges, known.model.threshold)
     report["changes"] = watching.changes(history, before)
     report["retraining"] = watching.retraining(known.model, report["fields"], records.height, known.records)
-    report["drift"] = watching.drift(report, orjson.loads(lake.objects.get(REPORT) or b"null"))
+    report["drift"] = watching.drift(report, last_report(lake))
     return report
 
 
