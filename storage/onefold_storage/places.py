@@ -90,6 +90,7 @@ _LEDGER = (
 )
 _HOME = (
     Place("home", "publications", "copies of serving snapshots", erasers.home_folder),
+    Place("home", "scratch", "what passes between tasks while they run", erasers.home_folder),
     Place("home", "lake", "the lake, object by object above"),
     Place("home", "ledger.db*", "the ledger, table by table above"),
     Place("home", "workspace", "none: declarations that people write"),

@@ -6,11 +6,12 @@ import hashlib
 import json
 from typing import Any
 
+from onefold_storage.contents import content_of
 from onefold_storage.lake import Lake
 
 
 def fingerprint(lake: Lake, tables: list[str], **facts: Any) -> str:
-    """SHA-256 over what tables hold (their files, which a vacuum leaves as they are) and further facts (JSON)."""
-    files = {t: lake.files(t) for t in sorted(tables)}
-    text = json.dumps([files, facts], sort_keys=True, default=str)
+    """SHA-256 over what tables hold (which neither a vacuum nor a compaction changes) and further facts (JSON)."""
+    held = {t: content_of(lake, t) for t in sorted(tables)}
+    text = json.dumps([held, facts], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:32]
