@@ -78,6 +78,7 @@ def create_app(storage: StorageSettings | None = None, settings: PlatformSetting
     for resource in _RESOURCES:
         app.include_router(resource.router)
     web.install(app)
+    app.add_middleware(ingest.Direct)
     app.add_middleware(
         Bounds, most=settings.api_max_body, ingest=settings.ingest_max_body, observe=app.state.metrics.observe
     )

@@ -45,6 +45,11 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(SQLAlchemyError, _database)
 
 
+def answer(request: Request, error: Exception) -> Answer:
+    """The answer to an error of ours or of the ledger, for what does not go through FastAPI."""
+    return _onefold(request, error) if isinstance(error, OnefoldError) else _database(request, error)
+
+
 def _onefold(_request: Request, error: Exception) -> Answer:
     assert isinstance(error, OnefoldError)
     name = "bad_input" if isinstance(error, FieldError) else _WORDS.sub("_", type(error).__name__).lower()

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from onefold.api import ingest_body
+from onefold.api import errors, ingest_body
 from onefold.api.answers import NOT_FOUND, PROBLEMS, Answer, said
 from onefold.api.auth import caller, tokens
 from onefold.api.context import Context, Shared
 from onefold.api.errors import FieldError
 from onefold.api.examples import EVENTS, RECEIPT, TAKEN, answers
 from onefold.api.shapes import ReceiptState, Taken
-from onefold_storage.errors import BadContract, Conflict, Forbidden, Unavailable
+from onefold_storage.errors import BadContract, Conflict, Forbidden, OnefoldError, Unavailable
 from onefold_storage.keyed_hash import KeyedHash
 from onefold_storage.keys import Key
 from onefold_storage.receipts import Receipt, standing
@@ -120,10 +124,42 @@ def receipt(source: _Source, receipt: str, shared: Shared, key: Annotated[Key, D
     return Answer({"receipt": receipt, "source": source, "events": found.events, **_standing(shared, found)})
 
 
+class Direct:
+    """ASGI middleware that hands `POST /v1/ingest/{source}` to `take` itself.
+
+    Measured: of a request's time FastAPI's routing, dependencies and answer took three quarters, for a route that
+    uses none of them. Everything else, and whatever does not look like this path, goes the usual way.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        sent = scope["type"] == "http" and scope["method"] == "POST"
+        found = _PATH.fullmatch(scope["path"]) if sent else None
+        if found is None:
+            await self._app(scope, receive, send)
+            return
+        scope["route"] = _ROUTE  # what logs and metrics call it
+        request = Request(scope, receive)
+        try:
+            answer = await take(found[1], request)
+        except ClientDisconnect:
+            return  # nobody is there to be answered, and nothing was taken
+        except (OnefoldError, SQLAlchemyError) as error:
+            answer = errors.answer(request, error)
+        await answer(scope, receive, send)
+
+
 class NotCommitted(Unavailable):
     """In the log, not in storage; it will be."""
 
     status = 504
+
+
+_PATH = re.compile(r"/v1/ingest/([a-z][a-z0-9_]{0,62})")
+_ROUTE = next(r for r in router.routes if getattr(r, "endpoint", None) is take)
 
 
 async def _allowed(request: Request, shared: Context, source: str) -> None:
