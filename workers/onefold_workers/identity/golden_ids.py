@@ -28,6 +28,7 @@ def assign_golden_ids(
     cause: str | None = None,
     salt: str = "onefold",
     pins: pl.DataFrame | None = None,
+    prefix: str = "g",
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Give every cluster its golden ID.
 
@@ -37,6 +38,7 @@ def assign_golden_ids(
         now: when the changes take effect.
         cause: what is written into history as the cause, such as the identity model's version.
         salt: key of the hashes that IDs are made with.
+        prefix: first letter of new IDs.
         pins: record_key, golden_id: a cluster with such a record gets this ID, whatever is older or larger.
 
     Returns:
@@ -48,7 +50,7 @@ def assign_golden_ids(
     old = links.filter(pl.col("valid_to").is_null()).select("record_key", old="golden_id")
     joined = clusters.join(old, on="record_key", how="left", maintain_order="left")
     homes = _homes(joined, links, pins)
-    ids = _named(joined, homes, links, salt)
+    ids = _named(joined, homes, links, salt, prefix)
     new = joined.join(ids, on="cluster", maintain_order="left")
     changed = new.filter(pl.col("old").is_null() | (pl.col("old") != pl.col("golden_id")))
     kept = new.filter(pl.col("old") == pl.col("golden_id")).select("record_key")
@@ -118,7 +120,7 @@ def _homes(joined: pl.DataFrame, links: pl.DataFrame, pins: pl.DataFrame | None)
     return home.select("old", "cluster", keeps=pl.int_range(pl.len()).over("cluster") == 0)
 
 
-def _named(joined: pl.DataFrame, homes: pl.DataFrame, links: pl.DataFrame, salt: str) -> pl.DataFrame:
+def _named(joined: pl.DataFrame, homes: pl.DataFrame, links: pl.DataFrame, salt: str, prefix: str) -> pl.DataFrame:
     """cluster, golden_id: the keeper's, else one that its records had before, else a new one."""
     kept = homes.filter("keeps").select("cluster", golden_id="old")
     bare = joined.join(kept, on="cluster", how="anti")
@@ -135,18 +137,18 @@ def _named(joined: pl.DataFrame, homes: pl.DataFrame, links: pl.DataFrame, salt:
     )
     fresh = bare.join(before, on="cluster", how="anti").group_by("cluster").agg(key=pl.col("record_key").min())
     taken = pl.concat([links["golden_id"], kept["golden_id"], before["golden_id"]]).unique()
-    named = _fresh(fresh.sort("key"), taken, salt)
+    named = _fresh(fresh.sort("key"), taken, salt, prefix)
     return pl.concat([kept, before, named])
 
 
-def _fresh(clusters: pl.DataFrame, taken: pl.Series, salt: str) -> pl.DataFrame:
+def _fresh(clusters: pl.DataFrame, taken: pl.Series, salt: str, prefix: str) -> pl.DataFrame:
     """New IDs from the first record's key; where one was given before, the next in its row."""
     done = []
     for turn in range(10_000):
         if not clusters.height:
             break
         named = clusters.with_columns(
-            golden_id=pl.Series(_hashes(clusters["key"].to_list(), turn, salt), dtype=pl.String)
+            golden_id=pl.Series(_hashes(clusters["key"].to_list(), turn, salt, prefix), dtype=pl.String)
         )
         free = ~named["golden_id"].is_in(taken.implode())
         done.append(named.filter(free).select("cluster", "golden_id"))
@@ -154,10 +156,10 @@ def _fresh(clusters: pl.DataFrame, taken: pl.Series, salt: str) -> pl.DataFrame:
     return pl.concat(done) if done else pl.DataFrame(schema={"cluster": pl.Int64, "golden_id": pl.String})
 
 
-def _hashes(keys: list[str], turn: int, salt: str) -> list[str]:
+def _hashes(keys: list[str], turn: int, salt: str, prefix: str) -> list[str]:
     key = salt.encode()[:64]
     digests = (hashlib.blake2b(f"{turn}:{k}".encode(), digest_size=16, key=key).digest() for k in keys)
-    return ["g" + base64.b32encode(d)[:26].decode().lower() for d in digests]
+    return [prefix + base64.b32encode(d)[:26].decode().lower() for d in digests]
 
 
 def _events(new: pl.DataFrame, homes: pl.DataFrame, now: datetime, cause: str | None) -> pl.DataFrame:
