@@ -79,7 +79,25 @@ PARTS: dict[str, Callable[[], str | None]] = {
     "minio": lambda: (
         _lacking("minio") or _lacking("s3fs") or (None if minio_bin() else "no MinIO server (make minio gets one)")
     ),
+    "go": lambda: None if shutil.which("go") else "no Go client (Debian: apt install golang-go)",
+    "services": lambda: _programs(
+        {
+            "haproxy": "haproxy",
+            "mosquitto": "mosquitto",
+            "mosquitto_sub": "mosquitto-clients",
+            "prometheus": "prometheus",
+            "prometheus-postgres-exporter": "prometheus-postgres-exporter",
+            "wget": "wget",
+        }
+    ),
 }
+
+
+def _programs(packages: dict[str, str]) -> str | None:
+    """What Debian's packages would bring, where one of the programs is missing."""
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])
+    missing = sorted({package for program, package in packages.items() if not shutil.which(program, path=path)})
+    return f"programs are missing (Debian: apt install {' '.join(missing)})" if missing else None
 
 
 def need(part: str) -> None:
@@ -122,6 +140,12 @@ def pytest_unconfigure() -> None:
 def require() -> Callable[[str], None]:
     """`require("browser")` skips or fails where the part is missing."""
     return need
+
+
+@pytest.fixture(scope="session")
+def lacking() -> Callable[[str, str], None]:
+    """`lacking("go", why)` skips or fails when a part that is there turns out not to work."""
+    return lack
 
 
 @pytest.fixture(scope="session")
