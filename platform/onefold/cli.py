@@ -23,6 +23,8 @@ from onefold.commands import (
     sources,
     state,
     storage,
+    storage_outlook,
+    storage_pools,
     workspace,
 )
 from onefold_storage.errors import BadInput, OnefoldError
@@ -58,7 +60,11 @@ app.add_typer(failed.app, name="failed", help="Rows that broke their contract: l
 app.command("maintain")(maintain.maintain)
 app.command("serve")(serve.serve)
 app.command("status")(state.status)
-app.add_typer(storage.app, name="storage", help="Where the lake lies: its bucket, its rules, its user.")
+app.add_typer(storage.app, name="storage", help="Where the lake lies: its bucket, its room, its growth.")
+storage.app.command("status")(storage_outlook.status)
+storage.app.command("forecast")(storage_outlook.forecast)
+for name, command in storage_pools.COMMANDS.items():
+    storage.app.command(name)(command)
 app.add_typer(keys.app, name="key", help="API keys: create, list, revoke.")
 app.add_typer(identity.app, name="identity", help="Who is who: explain, review, merge, unmerge, pin, override.")
 app.command("link")(identity.link)

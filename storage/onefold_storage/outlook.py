@@ -26,7 +26,7 @@ LEVELS: tuple[Level, ...] = ("ok", "unknown", "warning", "critical")
 
 @dataclass(frozen=True)
 class Outlook:
-    """What is known, at one moment; `basis` is samples or landed, `first` the first day of its series."""
+    """What is known, at one moment; `basis` is samples or landed, `first` the first day of its `daily` series."""
 
     at: datetime
     capacity: Capacity
@@ -34,6 +34,7 @@ class Outlook:
     basis: Literal["samples", "landed"]
     first: date
     forecast: Forecast
+    daily: tuple[float, ...]
 
     def facts(self, settings: StorageSettings) -> dict[str, Any]:
         """Everything for machines: bytes after erasure coding, days, dates; no personal data."""
@@ -98,11 +99,7 @@ def outlook(installation: Installation, capacity: Capacity | None = None) -> Out
     """
     found = capacity or room(installation.settings)
     grown = growth(installation)
-    first, daily = grown.total()
-    sampled = history(installation.lake, STORAGE)
-    basis: Literal["samples", "landed"] = "landed"
-    if sampled and (len(sampled.daily) >= ENOUGH_SAMPLED_DAYS or not daily):
-        basis, first, daily = "samples", sampled.first, list(sampled.daily)
+    basis, first, daily = _series(installation, grown)
     free = found.room_bytes
     told = forecast(daily, float(free if free is not None else 0), COVERAGE)
     if free is None:
@@ -110,7 +107,15 @@ def outlook(installation: Installation, capacity: Capacity | None = None) -> Out
             "unknown", "how much room there is is not known", told.rate, Range(None, None, None),
             told.trend_per_week, told.history_days, told.jumps, COVERAGE,
         )  # fmt: skip
-    return Outlook(installation.clock.now(), found, grown, basis, first, told)
+    return Outlook(installation.clock.now(), found, grown, basis, first, told, tuple(daily))
+
+
+def _series(installation: Installation, grown: Growth) -> tuple[Literal["samples", "landed"], date, list[float]]:
+    first, daily = grown.total()
+    sampled = history(installation.lake, STORAGE)
+    if sampled and (len(sampled.daily) >= ENOUGH_SAMPLED_DAYS or not daily):
+        return "samples", sampled.first, list(sampled.daily)
+    return "landed", first, daily
 
 
 def alarms(found: Outlook, settings: StorageSettings) -> list[dict[str, Any]]:
