@@ -14,6 +14,7 @@ from onefold_storage.contracts import Contract
 from onefold_storage.errors import QualityGate
 from onefold_storage.installation import Installation
 from onefold_workers.stages.gathering import gather
+from onefold_workers.stages.housing import build_households
 from onefold_workers.stages.mapping import map_sources
 from onefold_workers.stages.profiling import build_profiles
 from onefold_workers.stages.resolving import Resolved, held_back, resolve_identities
@@ -33,6 +34,7 @@ def integrate_stage(retrain: bool = False, accept_changes: bool = False) -> Outc
         gathered = gather(installation)
         announce("integrate", "step", "golden records and permissions")
         rebuilt = build_profiles(installation, contracts, gathered)
+        build_households(installation)
         facts = {
             "mapped": added,
             "records": resolved.records,

@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from onefold_storage.as_of import as_of
+from onefold_storage.household import household_of
 from onefold_storage.installation import Installation
 from onefold_storage.lake import Lake
 from onefold_storage.schema import (
@@ -39,6 +40,7 @@ class CustomerView:
     `profile`: the golden record by column. `records`: contact records. `permissions`: by data use and channel.
     As of a moment, profile and permissions are worked out from the records and consents of then; `scores`,
     `offers`, `traits` and `segments` are those whose cut-off is not after it. `history`: merges and splits.
+    `household`: its `household_id` and `members` (golden IDs); None for who lives with nobody known.
     """
 
     golden_id: str
@@ -54,6 +56,7 @@ class CustomerView:
     traits: pl.DataFrame
     segments: pl.DataFrame
     history: pl.DataFrame
+    household: dict[str, Any] | None
 
 
 def customer_view(installation: Installation, golden_id: str, at: datetime | None = None) -> CustomerView:
@@ -88,6 +91,7 @@ def customer_view(installation: Installation, golden_id: str, at: datetime | Non
         documents=owned[DOCUMENTS.name],
         permissions=allowed.sort("data_use", "channel"),
         history=history,
+        household=household_of(lake, standing, at),
         **computed,
     )
 

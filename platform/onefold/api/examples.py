@@ -36,6 +36,19 @@ CUSTOMER: Final[dict[str, Any]] = {
     "emails": ["maria.lopez@example.org"],
     "phones": ["+19375550142"],
     "external_ids": [{"scheme": "loyalty_card", "value": "208"}],
+    "addresses": [
+        {
+            "house_number": "14",
+            "street": "Elm Street",
+            "address_line2": None,
+            "city": "Dayton",
+            "region": "OH",
+            "postcode": "45402",
+            "country": "US",
+        }
+    ],
+    "overridden": ["birth_date"],
+    "household": {"household_id": "h_51c09d7f3a2e4b68", "members": ["g_1e4b687f3a52c09d", "g_7f3a52c09d1e4b68"]},
     "records": 3,
     "sources": ["crm_contacts", "pos_transactions", "shop_accounts"],
     "first_seen": "2017-01-03T09:12:00Z",

@@ -77,6 +77,25 @@ class ExternalId(Shape):
     value: str
 
 
+class Address(Shape):
+    """Where somebody is or was."""
+
+    house_number: str | None
+    street: str | None
+    address_line2: str | None
+    city: str | None
+    region: str | None
+    postcode: str | None
+    country: str | None
+
+
+class Household(Shape):
+    """Who lives together, as sources say or as one name at one address tells."""
+
+    household_id: str
+    members: list[str] = Field(description="golden IDs, the customer's among them")
+
+
 class InteractionCounts(Shape):
     """How many interactions there are, and how many of them (the newest) can be listed."""
 
@@ -93,7 +112,12 @@ class Customer(Shape):
     profile: dict[str, Any] = Field(description="the person's attributes: given_name, family_name, email, city, …")
     emails: list[str] | None
     phones: list[str] | None
-    external_ids: list[ExternalId] | None
+    external_ids: list[ExternalId] | None = Field(description="every one of every record, devices among them")
+    addresses: list[Address] | None = Field(description="every address of every record, the winner first")
+    overridden: list[str] | None = Field(
+        description="fields of the profile that a person set, whatever sources say"
+    )
+    household: Household | None
     records: int = Field(description="contact records behind it")
     sources: list[str] | None
     first_seen: datetime | None

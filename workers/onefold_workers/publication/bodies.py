@@ -24,12 +24,21 @@ def profiles(
         "golden_id",
         profile=pl.struct(person).struct.json_encode(),
         known=pl.struct(
-            "emails", "phones", "external_ids", "records", "sources", "first_seen", "last_seen"
+            "emails",
+            "phones",
+            "external_ids",
+            "addresses",
+            "overridden",
+            "records",
+            "sources",
+            "first_seen",
+            "last_seen",
         ).struct.json_encode(),
         attributes=_json(pl.col("attributes")),
         provenance=_json(pl.col("provenance")),
     )
     parts = {
+        "household": _households(gold.households),
         "traits": _traits(gold.traits),
         "segments": _texts(gold.segments, "segment"),
         "scores": _listed(
@@ -45,7 +54,7 @@ def profiles(
     frame = base
     for name, part in parts.items():
         frame = frame.join(part.select("golden_id", pl.col("text").alias(f"_{name}")), on="golden_id", how="left")
-    empty = {"traits": "{}", "interactions": '{"total":0,"kept":0}'}
+    empty = {"household": "null", "traits": "{}", "interactions": '{"total":0,"kept":0}'}
     pieces: list[pl.Expr] = [
         pl.lit('{"golden_id":'),
         pl.struct("golden_id").struct.json_encode().str.slice(13).str.strip_suffix("}"),
@@ -137,6 +146,14 @@ def _texts(frame: pl.DataFrame, column: str) -> pl.DataFrame:
             text=pl.struct("values").struct.json_encode().str.slice(len('{"values":')).str.strip_suffix("}"),
         )
     )
+
+
+def _households(households: pl.DataFrame) -> pl.DataFrame:
+    """The household of each customer that has one, with the golden IDs of its members."""
+    held = households.filter(pl.col("valid_to").is_null()).select("golden_id", "household_id").sort("golden_id")
+    members = held.group_by("household_id").agg(members="golden_id")
+    told = pl.struct("household_id", pl.col("members").list.sort()).struct.json_encode()
+    return held.join(members, on="household_id").select("golden_id", text=told)
 
 
 def _traits(traits: pl.DataFrame) -> pl.DataFrame:

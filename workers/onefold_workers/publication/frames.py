@@ -14,6 +14,7 @@ from onefold_storage.schema import (
     CONSENTS,
     CUSTOMERS,
     HISTORY,
+    HOUSEHOLDS,
     INTERACTIONS,
     ITEMS,
     LINKS,
@@ -36,9 +37,9 @@ def _empty(table: Table) -> pl.DataFrame:
 class GoldFrames:
     """The customers, what is known of them and what may be done with it.
 
-    `links`: those that hold now (or all: rows with `valid_to` are left out). `history`: identity/history, for the
-    survivors of merged IDs. `consents`, `interactions` and `items` are silver's rows in their latest version,
-    without deleted ones; `interactions` may be lazy, as it is the one that can be large.
+    `links` and `households`: those that hold now (or all: rows with `valid_to` are left out). `history`:
+    identity/history, for the survivors of merged IDs. `consents`, `interactions` and `items` are silver's rows in
+    their latest version, without deleted ones; `interactions` may be lazy, as it is the one that can be large.
     """
 
     customers: pl.DataFrame
@@ -51,6 +52,7 @@ class GoldFrames:
     offers: pl.DataFrame = field(default_factory=lambda: _empty(OFFERS))
     consents: pl.DataFrame = field(default_factory=lambda: _empty(CONSENTS))
     items: pl.DataFrame = field(default_factory=lambda: _empty(ITEMS))
+    households: pl.DataFrame = field(default_factory=lambda: _empty(HOUSEHOLDS))
     interactions: pl.DataFrame | pl.LazyFrame = field(default_factory=lambda: _empty(INTERACTIONS))
 
     def __post_init__(self) -> None:
@@ -65,6 +67,7 @@ class GoldFrames:
             "offers": OFFERS,
             "consents": CONSENTS,
             "items": ITEMS,
+            "households": HOUSEHOLDS,
             "interactions": INTERACTIONS,
         }
         for name, table in shapes.items():

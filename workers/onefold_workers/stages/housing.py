@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import polars as pl
-
 from onefold_storage.installation import Installation
 from onefold_storage.schema import ADDRESS, CUSTOMERS, HOUSEHOLDS, LINKS, RELATIONS
 from onefold_workers.households import KIND, assign_households, households
@@ -26,12 +24,3 @@ def build_households(installation: Installation) -> bool:
         after = assign_households(found, before, installation.clock.now(), salt)
         lake.replace(HOUSEHOLDS.name, lake.frame_to_arrow(HOUSEHOLDS.name, after), inputs=inputs)
     return True
-
-
-def members(households_then: pl.LazyFrame, golden_id: str) -> dict[str, object] | None:
-    """`household_id` and `members` (golden IDs) of the customer's household; None where it has none."""
-    own = households_then.filter(golden_id=golden_id).select("household_id")
-    all_of_it = households_then.join(own, on="household_id", how="semi").sort("golden_id").collect()
-    if not all_of_it.height:
-        return None
-    return {"household_id": all_of_it["household_id"][0], "members": all_of_it["golden_id"].to_list()}

@@ -17,6 +17,7 @@ from onefold_storage.schema import (
     CONSENTS,
     CUSTOMERS,
     HISTORY,
+    HOUSEHOLDS,
     ITEMS,
     LINKS,
     OFFERS,
@@ -55,7 +56,10 @@ def publish_snapshot(installation: Installation, gathered: Gathered) -> Publishe
     """
     lake = installation.lake
     publications = Publications(lake.objects, lambda: lake.lock("publications"))
-    tables = [t.name for t in (CUSTOMERS, PERMISSIONS, LINKS, TRAITS, SEGMENTS, SCORES, OFFERS, CONSENTS, ITEMS)]
+    tables = [
+        t.name
+        for t in (CUSTOMERS, PERMISSIONS, LINKS, HOUSEHOLDS, TRAITS, SEGMENTS, SCORES, OFFERS, CONSENTS, ITEMS)
+    ]
     facts = _facts(installation)
     lasting = [{k: v for k, v in s.items() if k not in _PASSING} for s in facts["sources"]]
     inputs = fingerprint(lake, tables, gathered=gathered.version, models=facts["models"], sources=lasting)
@@ -105,6 +109,7 @@ def _gold(lake: Lake, gathered: Gathered) -> GoldFrames:
         permissions=lake.scan(PERMISSIONS.name).collect(),
         links=current_links(lake).with_columns(valid_from=None, valid_to=None).collect(),
         history=lake.scan(HISTORY.name).collect(),
+        households=lake.scan(HOUSEHOLDS.name).filter(pl.col("valid_to").is_null()).collect(),
         traits=lake.scan(TRAITS.name).collect(),
         segments=lake.scan(SEGMENTS.name).collect(),
         scores=lake.scan(SCORES.name).collect(),
