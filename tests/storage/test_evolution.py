@@ -18,6 +18,7 @@ from onefold_storage.errors import BadContract, BadInput
 from onefold_storage.installation import Installation
 
 Make = Callable[..., Any]
+on_disk = pytest.mark.parametrize("stored", ["file"], indirect=True)
 KEY = {"logicalType": "integer", "primaryKey": True}
 
 
@@ -65,7 +66,10 @@ WIDER: dict[str, tuple[Any, str, Any, Any, Any]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", WIDER)
+ON_BOTH = pytest.param("integer to decimal", "s3", marks=pytest.mark.needs_minio)
+
+
+@pytest.mark.parametrize(("case", "stored"), [*((case, "file") for case in WIDER), ON_BOTH], indirect=["stored"])
 def test_a_safe_widening_rewrites_the_table_once(
     case: str, installation: Installation, make_contract: Make, make_delivery: Make
 ) -> None:
@@ -103,6 +107,7 @@ NARROWER = {
 }
 
 
+@on_disk
 @pytest.mark.parametrize("case", NARROWER)
 def test_a_narrower_type_holds_the_package_until_the_contract_is_amended(
     case: str, installation: Installation, make_contract: Make, make_delivery: Make
@@ -122,6 +127,7 @@ def test_a_narrower_type_holds_the_package_until_the_contract_is_amended(
     assert [p.status for p in installation.ledger.packages.list()] == ["committed", "committed"]
 
 
+@on_disk
 @pytest.mark.parametrize(
     ("value", "wider"), [("12345", money(5, 2)), (str(2**53 + 1), "number"), (str(2**63 - 1), money(18, 0))]
 )
@@ -170,6 +176,7 @@ def test_columns_come_and_go_with_the_contract_and_are_recorded(
     assert "20794601" not in repr(known)
 
 
+@on_disk
 def test_data_in_place_of_names_is_not_remembered(
     installation: Installation, make_contract: Make, make_delivery: Make
 ) -> None:
@@ -198,6 +205,7 @@ def test_a_column_that_no_longer_fits_at_all_holds_the_package(
     assert [r["v"] for r in rows(installation)] == [4.0, 5.5, None, 6.5, 7.5]
 
 
+@on_disk
 @pytest.mark.parametrize("values", [["x", "y"], ["x", "y", "z", "4"], ["x", "y", "z", *[None] * 9]])
 def test_some_bad_rows_are_failed_events_as_ever(
     values: list[str | None], installation: Installation, make_contract: Make, make_delivery: Make
@@ -210,6 +218,7 @@ def test_some_bad_rows_are_failed_events_as_ever(
     assert package.sent == package.landed + package.failed
 
 
+@on_disk
 def test_a_widening_keeps_about_one_row_group_in_memory(
     installation: Installation, make_contract: Make, make_delivery: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -23,6 +23,7 @@ from onefold_storage.settings import StorageSettings
 from onefold_storage.suppression import Suppressed
 
 Make = Callable[..., Any]
+on_disk = pytest.mark.parametrize("stored", ["file"], indirect=True)
 KEY = {"logicalType": "integer", "primaryKey": True}
 MAIL = {"logicalType": "string", "onefold": {"kind": "email"}}
 STRICT = {"id": KEY, "v": "integer", "mail": MAIL}
@@ -58,6 +59,7 @@ def _totals(installation: Installation) -> tuple[int, ...]:
     return found.sent, found.landed, found.failed, found.repeated, found.suppressed
 
 
+@on_disk
 def test_events_are_grouped_chosen_and_shown_as_they_came(
     installation: Installation, make_contract: Make, make_delivery: Make, tmp_path: Path
 ) -> None:
@@ -104,6 +106,7 @@ def test_an_amended_contract_lands_the_events_that_pass_now_once(
     assert installation.lander.land(make_contract(columns=AMENDED), make_delivery(SENT, bad=[UNREAD])).repeated == 6
 
 
+@on_disk
 def test_repaired_rows_replace_those_that_came(
     installation: Installation, make_contract: Make, make_delivery: Make, tmp_path: Path
 ) -> None:
@@ -138,6 +141,7 @@ def test_repaired_rows_replace_those_that_came(
         failed.repaired(out)
 
 
+@on_disk
 def test_who_was_erased_meanwhile_does_not_land(
     installation: Installation, make_contract: Make, make_delivery: Make
 ) -> None:
@@ -150,6 +154,7 @@ def test_who_was_erased_meanwhile_does_not_land(
     assert _totals(installation) == (6, 2, 3, 0, 1)
 
 
+@on_disk
 def test_bytes_that_are_no_text_are_not_landed_as_their_hexadecimal_form(
     installation: Installation, make_contract: Make, make_delivery: Make
 ) -> None:
@@ -160,6 +165,7 @@ def test_bytes_that_are_no_text_are_not_landed_as_their_hexadecimal_form(
     assert (result.landed, result.failing) == (0, {"type name": 1})
 
 
+@on_disk
 def test_a_newer_snapshot_answers_the_events_of_an_older_one(
     installation: Installation, make_contract: Make, make_delivery: Make
 ) -> None:
@@ -176,6 +182,7 @@ def test_a_newer_snapshot_answers_the_events_of_an_older_one(
     assert _totals(installation) == (7, 3, 1, 3, 0)
 
 
+@on_disk
 def test_of_changes_a_later_row_of_the_same_key_answers_an_event(
     installation: Installation, make_contract: Make, make_delivery: Make
 ) -> None:
@@ -191,6 +198,7 @@ def test_of_changes_a_later_row_of_the_same_key_answers_an_event(
     assert rows == [(1, 1.0), (2, 2.0), (3, 2.5)]
 
 
+@on_disk
 def test_many_events_are_replayed_in_pieces(
     installation: Installation, make_contract: Make, make_delivery: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,8 +235,9 @@ POINTS = {
 }
 
 
+@pytest.mark.parametrize("then", ["replay", "land"])
 @pytest.mark.parametrize("point", POINTS)
-@pytest.mark.parametrize("then", ["replay", "land", "list"])
+@on_disk
 def test_killed_at_a_chosen_point_it_lands_once(
     point: str, then: str, installation: Installation, make_contract: Make, make_delivery: Make
 ) -> None:
