@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import signal
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from multiprocessing import resource_tracker
+from pathlib import Path
 from typing import Any, TypeVar
 
 import dask
@@ -115,6 +118,27 @@ def spread(
                 _gathered(client, [done])
                 on_done(n, len(listed))
         return _gathered(client, futures)
+
+
+@contextmanager
+def shared_folder(below: Path) -> Iterator[Path | None]:
+    """A folder for what passes between tasks, gone at the end; None where workers do not see the same folders.
+
+    It is made in the folder that the settings name, else below `below`.
+    """
+    place = WorkerSettings().scratch or below
+    place.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="work-", dir=place))
+    try:
+        with cluster() as client:
+            seen = client.run(_is_folder, str(folder))
+        yield folder if seen and all(seen.values()) else None
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_folder(folder: str) -> bool:
+    return Path(folder).is_dir()
 
 
 def _gathered(client: Client, futures: list[Any]) -> list[Any]:

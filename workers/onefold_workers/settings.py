@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -17,6 +18,9 @@ class WorkerSettings(BaseSettings):
     dask_workers: int = Field(default=0, ge=0, description="local worker processes; 0 is one a core, at most 8")
     dask_memory: str = Field(default="auto", description="memory limit of each local worker")
     dask_dashboard_port: int = Field(default=0, ge=0, description="port of the local dashboard; 0 is a free one")
+    scratch: Path | None = Field(
+        default=None, description="folder that all workers share, for what passes between tasks; else one in home"
+    )
     mlflow_url: str | None = Field(default=None, description="MLflow's tracking store; else a database in home")
 
 

@@ -7,27 +7,34 @@ is bounded whatever the data.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from onefold_workers.identity.comparison import AREA
 from onefold_workers.identity.fields import IDENTIFIER
 from onefold_workers.identity.names import standard_given
 from onefold_workers.identity.people import People
-from onefold_workers.identity.text import Codes, skeleton
+from onefold_workers.identity.text import Codes, Values, skeleton
 
+Keyed = npt.NDArray[np.signedinteger[Any]]
 MAX_RULES = 48
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Records that agree on every one of `keys` meet; too large a block is split by `refine`, key by key."""
+    """Records that agree on every one of `keys` meet; too large a block is split by `refine`, key by key.
+
+    `cap`: the largest block that is not too large; 0 while that has not been settled for the data at hand.
+    """
 
     name: str
     keys: tuple[str, ...]
     refine: tuple[str, ...] = ()
+    cap: int = 0
 
     @property
     def fields(self) -> frozenset[str]:
@@ -83,6 +90,11 @@ def derive_rules(people: People, budget: float) -> tuple[Rule, ...]:
 
     `budget`: pairs a single field may bring, per record, to make a rule of its own.
     """
+    rules, keys = _derived(people, budget), KeyMaker(people)
+    return tuple(replace(r, refine=tuple(k for k in r.refine if keys.has(k))) for r in rules)
+
+
+def _derived(people: People, budget: float) -> tuple[Rule, ...]:
     keys = KeyMaker(people)
     rules = [Rule(f, (f,), _REFINE) for f in people.columns if f.startswith(IDENTIFIER)]
     rules += [Rule(f, (f,), _REFINE) for f in ("email", "phone") if keys.has(f)]
@@ -106,14 +118,14 @@ class KeyMaker:
 
     def __init__(self, people: People) -> None:
         self.people = people
-        self._made: dict[str, Codes | None] = {}
+        self._made: dict[str, Keyed | None] = {}
 
     def has(self, key: str) -> bool:
         """Whether any record has this key."""
         codes = self.codes(key)
         return codes is not None and bool((codes >= 0).any())
 
-    def codes(self, key: str) -> Codes | None:
+    def codes(self, key: str) -> Keyed | None:
         """The key's codes; None where the field is absent."""
         if key not in self._made:
             self._made[key] = self._make(key)
@@ -127,7 +139,7 @@ class KeyMaker:
         counts = np.bincount(codes[codes >= 0]).astype(np.float64)
         return float((counts * (counts - 1) / 2).sum())
 
-    def _make(self, key: str) -> Codes | None:
+    def _make(self, key: str) -> Keyed | None:
         if key == "both_names":
             given, family = self.codes("given"), self.codes("family")
             if given is None or family is None:
@@ -146,11 +158,16 @@ class KeyMaker:
         return np.append(by_value, np.int32(-1))[values.codes]
 
 
-def _unordered(a: Codes, b: Codes) -> Codes:
+def prepare_keys(name: str, values: Values) -> None:
+    """Make the parts of a field's distinct values that keys are, so that it is done once."""
+    for key, (of, form) in _KEYS.items():
+        if of == name and form is not None:
+            values.part(f"key {key}", form)
+
+
+def _unordered(a: Codes, b: Codes) -> Keyed:
     low, high = np.minimum(a, b), np.maximum(a, b)
-    pair = pl.Series(np.where(low >= 0, low.astype(np.int64) << 32 | high, -1))
-    codes = pair.rank("dense").to_numpy().astype(np.int32) - 1
-    return codes - np.int32(1) if len(pair) and pair.min() == -1 else codes
+    return np.asarray(np.where(low >= 0, low.astype(np.int64) << 32 | high, -1))
 
 
 _V = pl.col("v")

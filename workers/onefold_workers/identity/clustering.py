@@ -23,7 +23,7 @@ UNSEEN = -8.0
 """Weight of a pair inside a component that was never compared: it met under no rule."""
 LIMITS = (-8.0, 16.0)
 """Weights are held within these before they are averaged, so that no single pair decides alone."""
-_ROUNDS, _STEP = 12, 3.0
+_STEP = 3.0
 LEAST_VOICE = 0.02
 LEAST_CONFLICT = 4
 """Pairs of different birth dates between two clusters that make a conflict: two records against two."""
@@ -38,27 +38,42 @@ def components(size: int, left: Rows, right: Rows) -> Rows:
 
 
 def bounded_components(size: int, left: Rows, right: Rows, weight: Bits, limit: int) -> Rows:
-    """Components of at most `limit` nodes, where dropping the weaker links of larger ones achieves that."""
-    for _ in range(_ROUNDS):
-        component = components(size, left, right)
-        large = np.bincount(component, minlength=1)[component[left]] > limit
-        weak = large & (weight < np.where(large, weight, np.inf).min(initial=np.inf) + _STEP)
+    """Components of at most `limit` nodes: a larger one loses its weakest links, more each round, until it is not.
+
+    Each component is treated by its own links alone. Links of infinite weight stay, whatever the size.
+    """
+    step = _STEP
+    component = components(size, left, right)
+    large = np.bincount(component, minlength=1)[component[left]] > limit
+    while large.any():
+        own = component[left[large]]
+        least = np.full(int(component.max()) + 1, np.inf)
+        np.minimum.at(least, own, weight[large])
+        weak = np.zeros(len(left), dtype=bool)
+        weak[large] = np.isfinite(weight[large]) & (weight[large] < least[own] + step)
         if not weak.any():
             break
         left, right, weight = left[~weak], right[~weak], weight[~weak]
+        component = components(size, left, right)
+        large = np.bincount(component, minlength=1)[component[left]] > limit
+        step *= 2
     return component
 
 
-def inner_pairs(component: Rows, limit: int, budget: int) -> tuple[Rows, Rows]:
-    """All pairs inside components of 3 to `limit` nodes, small components first, at most about `budget`."""
+def affordable(component: Rows, limit: int, budget: float) -> int:
+    """The largest size up to `limit` at which all pairs inside components up to it are no more than `budget`."""
+    sizes = np.bincount(np.minimum(np.bincount(component), limit + 1), minlength=limit + 2).astype(np.float64)
+    sizes[:3] = 0
+    places = np.arange(len(sizes), dtype=np.float64)
+    total = np.cumsum(sizes * places * (places - 1) / 2)[: limit + 1]
+    return int(np.searchsorted(total, budget, side="right")) - 1
+
+
+def inner_pairs(component: Rows, limit: int) -> tuple[Rows, Rows]:
+    """All pairs inside components of 3 to `limit` nodes, sorted by left and right."""
     order = np.argsort(component, kind="stable").astype(np.int64)
     sizes = np.bincount(component)
     chosen = (sizes >= 3) & (sizes <= limit)
-    cost = np.where(chosen, sizes * (sizes - 1) // 2, 0)
-    by_size = np.argsort(sizes, kind="stable")
-    fits = np.zeros(len(sizes), dtype=bool)
-    fits[by_size] = np.cumsum(cost[by_size]) <= budget
-    chosen &= fits
     inside = np.repeat(chosen, sizes)
     rows, own = order[inside], sizes[chosen]
     place = np.arange(len(rows)) - np.repeat(np.cumsum(own) - own, own)
@@ -66,7 +81,8 @@ def inner_pairs(component: Rows, limit: int, budget: int) -> tuple[Rows, Rows]:
     first = np.repeat(np.arange(len(rows)), after)
     second = first + 1 + np.arange(len(first)) - np.repeat(np.cumsum(after) - after, after)
     a, b = rows[first], rows[second]
-    return np.minimum(a, b), np.maximum(a, b)
+    keys = np.sort(np.minimum(a, b) << 32 | np.maximum(a, b))
+    return keys >> 32, keys & 0xFFFFFFFF
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,44 @@ AREA = _V.str.slice(
 )
 """The larger area a postcode lies in: its first half; where letters follow digits, all but the last three."""
 
+_AT = _V.str.split("@").list.first()
+_PARTS: dict[str, pl.Expr] = {
+    "letter": _V.str.slice(0, 1),
+    "initial": _V.str.len_chars() == 1,
+    "two letters": _V.str.slice(0, 2),
+    "double": _V.str.contains(" ", literal=True),
+    "whole": _V.str.len_chars() == 8,
+    "year": _V.str.slice(0, 4).cast(pl.Int32, strict=False),
+    "month": _V.str.slice(4, 2).cast(pl.Int32, strict=False),
+    "day": _V.str.slice(6, 2).cast(pl.Int32, strict=False),
+    "local": _AT,
+    "number": _V.str.replace_all(r"\D", "").add("."),
+    "long local": _AT.str.len_chars() >= 4,
+    "long": _V.str.len_chars() >= 5,
+    "area": AREA,
+}
+_NEEDED: dict[str, tuple[str, ...]] = {
+    "given": ("letter", "initial", "two letters"),
+    "family": ("double", "two letters"),
+    "date": ("whole", "year", "month", "day"),
+    "email": ("local", "number", "long local"),
+    "postcode": ("area",),
+    "identifier": ("long",),
+}
+"""Parts of values that a comparison looks at."""
+
+
+def prepare(values: Values, field: Field) -> None:
+    """Make the parts of the distinct values that comparing this field needs, so that it is done once."""
+    for name in _NEEDED.get(field.compare, ()):
+        _part(values, name)
+    if field.compare == "given":
+        standard_given(values)
+
+
+def _part(values: Values, name: str) -> Codes:
+    return values.part(name, _PARTS[name])
+
 
 def compare_pairs(people: People, left: Rows, right: Rows) -> Packed:
     """Levels of all fields of the pairs (left[i], right[i]), `BITS` bits each, first field lowest."""
@@ -67,9 +105,8 @@ def _likeness(values: Values, a: Codes, b: Codes, scorer: Any, cutoff: float) ->
     """Likeness of the values behind codes a[i] and b[i]; below the cut-off (above, for distances) it is coarse."""
     if not len(a):
         return np.zeros(0, dtype=np.float32)
-    first, second = values.values[a].tolist(), values.values[b].tolist()
-    workers = 2 if len(a) > 50_000 else 1
-    return process.cpdist(first, second, scorer=scorer, score_cutoff=cutoff, workers=workers, dtype=np.float32)
+    first, second = values.texts(a), values.texts(b)
+    return process.cpdist(first, second, scorer=scorer, score_cutoff=cutoff, dtype=np.float32)
 
 
 def _given(people: People, field: Field, left: Rows, right: Rows) -> Levels:
@@ -78,8 +115,7 @@ def _given(people: People, field: Field, left: Rows, right: Rows) -> Levels:
     levels, a, b, rest = _start(values, left, right, 6)
     levels = _name(people, people.given_token, levels, values, a, b, rest, left, right)
     rest = np.flatnonzero((levels > 0) & (levels < 6))
-    standard, letter = standard_given(values), values.part("letter", _V.str.slice(0, 1))
-    initial = values.part("initial", _V.str.len_chars() == 1) == 1
+    standard, letter, initial = standard_given(values), _part(values, "letter"), _part(values, "initial") == 1
     x, y = a[rest], b[rest]
     nick = (standard[x] == standard[y]) | ((initial[x] | initial[y]) & (letter[x] == letter[y]))
     levels[rest[nick]] = 5
@@ -91,7 +127,7 @@ def _family(people: People, field: Field, left: Rows, right: Rows) -> Levels:
     values = people.columns[field.name]
     levels, a, b, rest = _start(values, left, right, 6)
     levels = _name(people, people.family_token, levels, values, a, b, rest, left, right)
-    double = values.part("double", _V.str.contains(" ", literal=True)) == 1
+    double = _part(values, "double") == 1
     rest = rest[double[a[rest]] | double[b[rest]]]
     if rest.size:
         part = _likeness(values, a[rest], b[rest], fuzz.token_set_ratio, 99.5) >= 99.5
@@ -136,11 +172,8 @@ def _date(people: People, field: Field, left: Rows, right: Rows) -> Levels:
     """Different, same year, two parts of three, one slip or day and month exchanged, same."""
     values = people.columns[field.name]
     levels, a, b, rest = _start(values, left, right, 5)
-    known = values.part("whole", _V.str.len_chars() == 8) == 1
-    year, month, day = (
-        values.part(name, _V.str.slice(start, length).cast(pl.Int32, strict=False))
-        for name, start, length in (("year", 0, 4), ("month", 4, 2), ("day", 6, 2))
-    )
+    known = _part(values, "whole") == 1
+    year, month, day = (_part(values, name) for name in ("year", "month", "day"))
     x, y = a[rest], b[rest]
     full = known[x] & known[y]
     same_y, same_m, same_d = year[x] == year[y], (month[x] == month[y]) & full, (day[x] == day[y]) & full
@@ -162,9 +195,7 @@ def _email(people: People, field: Field, left: Rows, right: Rows) -> Levels:
     """
     values = people.columns[field.name]
     levels, a, b, rest = _start(values, left, right, 5)
-    at = _V.str.split("@").list.first()
-    local, number = values.part("local", at), values.part("number", _V.str.replace_all(r"\D", "").add("."))
-    long = values.part("long", at.str.len_chars() >= 4) == 1
+    local, number, long = _part(values, "local"), _part(values, "number"), _part(values, "long local") == 1
     x, y = a[rest], b[rest]
     same = local[x] == local[y]
     out = np.where(same & long[x], 3, 1).astype(np.uint8)
@@ -186,7 +217,7 @@ def _alike(people: People, name: str, left: Rows, right: Rows) -> npt.NDArray[np
     if values is None:
         return np.zeros(len(left), dtype=bool)
     a, b = values.codes[left], values.codes[right]
-    initial = values.part("two letters", _V.str.slice(0, 2))
+    initial = _part(values, "two letters")
     return np.asarray((a >= 0) & (b >= 0) & (initial[a] == initial[b]))
 
 
@@ -208,7 +239,7 @@ def _postcode(people: People, field: Field, left: Rows, right: Rows) -> Levels:
     """Different, same area, one slip, same."""
     values = people.columns[field.name]
     levels, a, b, rest = _start(values, left, right, 4)
-    area = values.part("area", AREA)
+    area = _part(values, "area")
     x, y = a[rest], b[rest]
     out = np.where((area[x] == area[y]) & (area[x] >= 0), 2, 1).astype(np.uint8)
     out[_likeness(values, x, y, OSA.distance, 1) <= 1] = 3
@@ -220,7 +251,7 @@ def _identifier(people: People, field: Field, left: Rows, right: Rows) -> Levels
     """Different, one slip in five or more characters, same (any of several)."""
     values = people.columns[field.name]
     levels, a, b, rest = _start(values, left, right, 3)
-    long = values.part("long", _V.str.len_chars() >= 5) == 1
+    long = _part(values, "long") == 1
     open_ = rest[long[a[rest]] & long[b[rest]]]
     levels[open_[_likeness(values, a[open_], b[open_], OSA.distance, 1) <= 1]] = 2
     slots = people.slots.get(field.name)

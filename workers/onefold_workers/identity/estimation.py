@@ -9,14 +9,17 @@ estimate starts from a prior, so that few records give modest answers instead of
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from onefold_workers.identity.blocking import Rule
 from onefold_workers.identity.compared import Compared
-from onefold_workers.identity.comparison import Levels, compare_pairs, unpacked
+from onefold_workers.identity.comparison import Levels, Packed, compare_pairs, unpacked
+from onefold_workers.identity.desk import Handle
 from onefold_workers.identity.fields import Field
-from onefold_workers.identity.frequencies import chance, frequencies
+from onefold_workers.identity.frequencies import Counts, chance
 from onefold_workers.identity.model import FieldParameters, IdentityModel, Priors
 from onefold_workers.identity.people import People, Rows
 from onefold_workers.identity.text import distinct
@@ -26,13 +29,14 @@ RANDOM_PAIRS = 250_000
 SEED = 20_260_101
 _M_STRENGTH = 40.0
 _STEPS, _CLOSE = 60, 1e-4
-_TRAINING_PAIRS = 2_000_000
 _CROWD = 20
 _STRONG_ODDS = 7.0
 LIKELIEST = 0.02
 """The largest share of pairs that may be believed to be one person, however few the records."""
 CLUSTER_SHARE = 0.5
 """How far m is taken from clusters instead of from single pairs."""
+LABEL_STRENGTH = 25.0
+"""So many labelled pairs weigh as much in m as all that was learned without labels."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,33 @@ class Sample:
     left: Rows
     right: Rows
     levels: Levels
+
+
+@dataclass(frozen=True)
+class Tally:
+    """How many candidate pairs have each pattern: `counts`, shape (rules + 1, patterns); the last row is of all."""
+
+    patterns: Packed
+    counts: Bits
+
+    def and_also(self, further: Compared) -> Tally:
+        """With pairs that no rule brought."""
+        rules = len(self.counts) - 1
+        more = np.zeros((rules + 1, len(further.patterns)), dtype=np.int64)
+        more[-1] = np.bincount(further.place, minlength=len(further.patterns))
+        return tallied([(self.patterns, self.counts), (further.patterns, more)], rules)
+
+
+def tallied(parts: list[tuple[Packed, npt.NDArray[Any]]], rules: int) -> Tally:
+    """The tallies of all shares of the pairs as one."""
+    if not parts:
+        return Tally(np.zeros(0, dtype=np.uint64), np.zeros((rules + 1, 0)))
+    patterns, places = np.unique(np.concatenate([p for p, _ in parts]), return_inverse=True)
+    counts = np.zeros((rules + 1, len(patterns)))
+    ends = np.cumsum([len(p) for p, _ in parts])
+    for place, (_, tally) in zip(np.split(places, ends[:-1]), parts, strict=True):
+        counts[:, place] += tally
+    return Tally(patterns, counts)
 
 
 def random_sample(people: People) -> Sample:
@@ -61,40 +92,43 @@ def random_sample(people: People) -> Sample:
 class Learned:
     """A model, and the number of true pairs it expects among those of each blocking rule.
 
-    `shares`: what `model.shares` says of the values at hand, where it need not be looked up.
+    `shares`: handles of what `model.shares` says of the values at hand.
     """
 
     model: IdentityModel
     expected: dict[str, float]
-    shares: dict[str, Bits] | None = None
+    shares: dict[str, Handle]
 
 
 def estimate(
-    people: People,
-    pairs: Compared,
+    fields: tuple[Field, ...],
+    persons: float,
+    tally: Tally,
     rules: tuple[Rule, ...],
     sample: Sample,
+    counts: dict[str, Counts],
     salt: str,
-    owner: Rows | None = None,
+    owner: Rows,
+    inside: Compared | None = None,
+    labelled: Labelled | None = None,
 ) -> Learned:
     """A model learned from compared pairs.
 
-    `owner`: the person each record is believed to belong to, where that is known from earlier: a person's value
-    then counts once in u and in frequencies, and m is learned from what lies inside the clusters, too.
+    `persons`: how many the records stand for. `owner`: the person each record is believed to belong to (itself,
+    where nothing is known): a person's value counts once in u and in `counts`. `inside`: pairs inside what is
+    believed to be one person, from which m is learned, too. `labelled`: pairs that people decided about.
     """
-    fields = people.fields
-    own = np.arange(people.size, dtype=np.int64) if owner is None else owner
-    counts = {f.name: frequencies(people, f, own, salt) for f in fields}
-    apart = own[sample.left] != own[sample.right]
+    apart = owner[sample.left] != owner[sample.right]
     u = [chance(f, sample.levels[apart, i], counts[f.name].same) for i, f in enumerate(fields)]
     shape = (any(f.group == "address" for f in fields), any(f.group == "family" for f in fields))
-    levels = unpacked(pairs.patterns, fields)
-    m, expected = _average_m(fields, levels, pairs, rules, u, shape)
-    if owner is not None:
-        m = _within(fields, levels, pairs, owner, m)
+    levels = unpacked(tally.patterns, fields)
+    m, expected = _average_m(fields, levels, tally, rules, u, shape)
+    if inside is not None:
+        m = _within(fields, inside, owner, m)
+    if labelled is not None:
+        m = labelled.taught(fields, m)
     parameters = tuple(FieldParameters(f.name, _plain(a), _plain(b)) for f, a, b in zip(fields, m, u, strict=True))
-    by_pattern = np.bincount(pairs.place, minlength=len(levels)).astype(np.float64)
-    priors = _priors(fields, levels, by_pattern, parameters, float(people.persons.sum()), shape)
+    priors = _priors(fields, levels, tally.counts[-1], parameters, persons, shape)
     model = IdentityModel(
         parameters,
         priors,
@@ -102,21 +136,36 @@ def estimate(
         {f: c.table for f, c in counts.items()},
         {f: c.rare for f, c in counts.items()},
         strong=_STRONG_ODDS - log2(priors.same + priors.moved),
-        crowd=_CROWD / max(len(distinct(own)), 1),
+        crowd=_CROWD / max(len(distinct(owner)), 1),
         salt=salt,
     )
     return Learned(model, expected, {f: c.shares for f, c in counts.items()})
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Levels of pairs that people decided are one person, shape (pairs, fields)."""
+
+    levels: Levels
+
+    def taught(self, fields: tuple[Field, ...], m: list[Bits]) -> list[Bits]:
+        """m held towards what the labelled pairs show: they count as so many true pairs beside the learned ones."""
+        out = []
+        for i, field in enumerate(fields):
+            counts = np.bincount(self.levels[:, i], minlength=field.levels)[1 : field.levels].astype(np.float64)
+            out.append((LABEL_STRENGTH * m[i] + counts) / (LABEL_STRENGTH + counts.sum()))
+        return out
 
 
 def _plain(shares: Bits) -> tuple[float, ...]:
     return tuple(np.round(shares, 12).tolist())
 
 
-def _within(fields: tuple[Field, ...], levels: Levels, pairs: Compared, owner: Rows, m: list[Bits]) -> list[Bits]:
+def _within(fields: tuple[Field, ...], inside: Compared, owner: Rows, m: list[Bits]) -> list[Bits]:
     """m from the pairs inside clusters (each record counts once, however large its cluster), mixed with `m`."""
-    inside = np.flatnonzero(owner[pairs.left] == owner[pairs.right])
-    sizes = np.bincount(owner, minlength=len(owner))[owner[pairs.left[inside]]]
-    mass = np.bincount(pairs.place[inside], weights=1.0 / (sizes - 1), minlength=len(levels))
+    levels = unpacked(inside.patterns, fields)
+    sizes = np.bincount(owner, minlength=len(owner))[owner[inside.left]]
+    mass = np.bincount(inside.place, weights=1.0 / np.maximum(sizes - 1, 1), minlength=len(levels))
     out = []
     for i, field in enumerate(fields):
         counts = np.bincount(levels[:, i], weights=mass, minlength=field.levels)[1 : field.levels]
@@ -131,24 +180,21 @@ def _within(fields: tuple[Field, ...], levels: Levels, pairs: Compared, owner: R
 def _average_m(
     fields: tuple[Field, ...],
     levels: Levels,
-    pairs: Compared,
+    tally: Tally,
     rules: tuple[Rule, ...],
     u: list[Bits],
     shape: tuple[bool, bool],
 ) -> tuple[list[Bits], dict[str, float]]:
-    step = max(1, pairs.size // _TRAINING_PAIRS)
-    bits, seen = pairs.rules[::step], pairs.place[::step]
     sums = [np.zeros(f.levels - 1) for f in fields]
     total = np.zeros(len(fields))
     expected: dict[str, float] = {}
     for number, rule in enumerate(rules):
-        mine = (bits >> np.uint64(number)) & np.uint64(1) == 1
-        counts = np.bincount(seen[mine], minlength=len(levels)).astype(np.float64)
+        counts = tally.counts[number]
         open_ = [i for i, f in enumerate(fields) if f.name not in rule.fields]
         if counts.sum() < 20 or not open_:
             continue
         m, matches = _maximise(fields, levels, counts, u, open_, shape)
-        expected[rule.name] = round(matches * step, 1)
+        expected[rule.name] = round(matches, 1)
         if matches < 10:
             continue
         for i in open_:

@@ -6,6 +6,7 @@ Under one model, clusters depend on the records and on people's decisions alone.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from typing import Any
@@ -18,7 +19,8 @@ from onefold_storage.errors import BadInput
 from onefold_workers.identity.blocking import Rule
 from onefold_workers.identity.text import Values
 
-FORMAT = 1
+Bits = npt.NDArray[np.float64]
+FORMAT = 2
 THRESHOLD = -1.0
 """Mean match weight from which clusters are one: slightly below even odds, for a mean of many pairs says more than
 one pair does. The optimum is flat (-2 to 0) over all files tried."""
@@ -53,7 +55,7 @@ class IdentityModel:
     `frequencies`: by field, keyed hash of a frequent value → its share of persons; `rare`: the share assumed
     of any other value. `threshold`: mean match weight (bits) at which two clusters are one.
     `strong`: the least weight an identifier's agreement gives; `crowd`: share of persons from which a shared
-    value is no identifier.
+    value is no identifier. `largest`: the most records of a component between which all pairs are compared.
     """
 
     fields: tuple[FieldParameters, ...]
@@ -65,6 +67,7 @@ class IdentityModel:
     damping: float = DAMPING
     strong: float = 0.0
     crowd: float = 1.0
+    largest: int = 600
     salt: str = "onefold"
 
     @cached_property
@@ -98,7 +101,9 @@ class IdentityModel:
             parameters = tuple(
                 FieldParameters(f["name"], tuple(f["match"]), tuple(f["random"])) for f in document.pop("fields")
             )
-            rules = tuple(Rule(r["name"], tuple(r["keys"]), tuple(r["refine"])) for r in document.pop("rules"))
+            rules = tuple(
+                Rule(r["name"], tuple(r["keys"]), tuple(r["refine"]), r["cap"]) for r in document.pop("rules")
+            )
             return IdentityModel(
                 fields=parameters, rules=rules, priors=Priors(**document.pop("priors")), **document
             )
@@ -111,15 +116,31 @@ class IdentityModel:
         """The same model with another threshold (and so another version)."""
         return replace(self, threshold=threshold)
 
-    def shares(self, name: str, values: Values) -> npt.NDArray[np.float64]:
+    def shares(self, name: str, values: Values) -> Bits:
         """Share of persons who have each distinct value of a field, in the order of the codes."""
-        table, rare = self.frequencies.get(name, {}), self.rare.get(name, 1.0)
-        if not table:
-            return np.full(values.size, rare)
-        return np.array([table.get(h, rare) for h in keyed(values.values, self.salt)])
+        return shares_of(values, self.frequencies.get(name, {}), self.rare.get(name, 1.0), self.salt)
 
 
-def keyed(values: npt.NDArray[np.object_], salt: str) -> list[str]:
+def shares_of(
+    values: Values,
+    table: dict[str, float],
+    rare: float,
+    salt: str,
+    held: npt.NDArray[np.integer[Any]] | None = None,
+) -> Bits:
+    """Share of persons by distinct value, from a model's table.
+
+    `held`: how many records at hand hold each; on a value that fewer than two hold nobody agrees, so it is not
+    looked up.
+    """
+    found = np.full(values.size, rare)
+    asked = np.arange(values.size) if held is None else np.flatnonzero(held > 1)
+    if table and len(asked):
+        found[asked] = [table.get(h, rare) for h in keyed(values.texts(asked), salt)]
+    return found
+
+
+def keyed(values: Iterable[str], salt: str) -> list[str]:
     """Keyed hashes of values (BLAKE2b, 96 bits), so that a model holds nobody's name in the clear."""
     key = salt.encode()[:64]
     return [hashlib.blake2b(str(v).encode(), digest_size=12, key=key).hexdigest() for v in values]

@@ -66,7 +66,7 @@ def read_names(
     given: Values | None, family: Values | None, middle: Values | None, full: Values | None, rows: int
 ) -> Names:
     """Names from the columns at hand; a missing given or family name is taken from the whole name."""
-    none = Values(np.full(rows, -1, dtype=np.int32), np.array([], dtype=object))
+    none = Values(np.full(rows, -1, dtype=np.int32), pl.Series([], dtype=pl.String))
     parts = [
         recode(v, v.series().to_frame("v").select(folded(pl.col("v")))["v"]) if v else none
         for v in (given, family, middle)
@@ -91,7 +91,7 @@ def _clean_list(values: Values) -> pl.Series:
 def _filled(values: Values, other: Values) -> Values:
     offset = values.size
     codes = np.where(values.codes >= 0, values.codes, np.where(other.codes >= 0, other.codes + offset, -1))
-    both = Values(codes.astype(np.int32), np.concatenate([values.values, other.values]))
+    both = Values(codes.astype(np.int32), pl.concat([values.values.alias("v"), other.values.alias("v")]))
     return recode(both, both.series()) if both.size else both
 
 

@@ -6,7 +6,7 @@ neither on the order of arrival nor on how often a record was copied.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +20,7 @@ from onefold_workers.identity.text import Codes, Values, compact, digits, encode
 Rows = npt.NDArray[np.int64]
 _ID_SLOTS = 4
 _MAX_ATTRIBUTES = 12
+_LOOKED_AT = 20_000
 
 
 @dataclass(frozen=True)
@@ -50,18 +51,24 @@ class People:
         """The fields that can be compared."""
         return derive(self.columns)
 
+    def at(self, rows: Rows) -> People:
+        """These records alone, with all values."""
+        return self._with(rows, {n: v.at(rows) for n, v in self.columns.items()})
+
     def take(self, rows: Rows) -> People:
-        """These records alone, self-contained: what a task on another machine needs."""
+        """These records alone, with only the values that they hold."""
+        kept = {n: v.at(rows) if n in self.slots else v.take(rows) for n, v in self.columns.items()}
+        return self._with(rows, kept)
+
+    def _with(self, rows: Rows, columns: dict[str, Values]) -> People:
         return People(
             len(rows),
-            {
-                n: v.take(rows) if n not in self.slots else Values(v.codes[rows], v.values)
-                for n, v in self.columns.items()
-            },
+            columns,
             self.tokens[rows],
             self.given_token[rows],
             self.family_token[rows],
             {n: s[rows] for n, s in self.slots.items()},
+            None if self.counted is None else self.counted[rows],
         )
 
 
@@ -81,29 +88,91 @@ _FORMS: dict[str, Callable[[pl.Expr], pl.Expr]] = {
 }
 
 
-def encode_people(records: pl.DataFrame) -> People:
-    """Code the columns of `records` (silver's contact records; `birth_digits` may stand in for `birth_date`).
+@dataclass(frozen=True)
+class Coded:
+    """Some columns of a `People`: what comes out of one group of the records' columns."""
 
-    Columns that are absent or wholly null make no field.
-    """
-    raw = {c: encode(records[c]) for c in _FORMS if c in records.columns and c != "birth_date"}
-    if "birth_date" in records.columns or "birth_digits" in records.columns:
-        raw["birth_date"] = encode(_birth(records))
-    columns = {c: _formed(v, _FORMS[c]) for c, v in raw.items()}
+    columns: dict[str, Values]
+    slots: dict[str, Codes] = field(default_factory=dict)
+    names: tuple[Codes, Codes, Codes] | None = None
+
+
+NAMES, BIRTH, IDS, ATTRIBUTES = "names", "birth_date", "external_ids", "attributes"
+_GROUPS: dict[str, tuple[str, ...]] = {
+    NAMES: ("given_name", "family_name", "middle_name", "full_name"),
+    BIRTH: ("birth_date", "birth_digits"),
+    IDS: ("external_ids",),
+}
+
+
+def groups(records: pl.DataFrame) -> dict[str, list[str]]:
+    """Columns that are coded together, by group: one group can be coded knowing nothing of the others."""
+    have = records.columns
+    found = {g: [c for c in columns if c in have] for g, columns in _GROUPS.items()}
+    found |= {c: [c] for c in _FORMS if c in have and c != BIRTH}
+    found |= {c: [c] for c in have if c.startswith(ATTRIBUTE)}
+    if "attributes" in have and not any(c.startswith(ATTRIBUTE) for c in have):
+        found[ATTRIBUTES] = ["attributes"]
+    return {g: c for g, c in found.items() if c}
+
+
+def code_group(group: str, records: pl.DataFrame, fields: frozenset[str] | None = None) -> Coded:
+    """Code the columns of one of the `groups`; what is wholly null, or not among `fields`, makes no field."""
+    coded = _code_group(group, records, fields)
+    if fields is None:
+        return coded
+    slots = {n: s for n, s in coded.slots.items() if n in fields}
+    return Coded({n: v for n, v in coded.columns.items() if n in fields}, slots, coded.names)
+
+
+def _code_group(group: str, records: pl.DataFrame, fields: frozenset[str] | None) -> Coded:
+    if group == NAMES:
+        return _coded_names(records)
+    if group == IDS:
+        found = _identifiers(records)
+        slots = {IDENTIFIER + n: s for n, (_, s) in found.items() if s.shape[1] > 1}
+        return Coded({IDENTIFIER + n: v for n, (v, _) in found.items()}, slots)
+    if group == BIRTH:
+        columns = {BIRTH: _formed(encode(_birth(records)), _FORMS[BIRTH])}
+    elif group in _FORMS:
+        columns = {group: _formed(encode(records[group]), _FORMS[group])}
+    else:
+        columns = {ATTRIBUTE + n: _formed(encode(s), folded) for n, s in _attributes(records, fields).items()}
+    return Coded({n: v for n, v in columns.items() if v.known.any()})
+
+
+def _coded_names(records: pl.DataFrame) -> Coded:
     names = _names(records)
-    columns["given_name"], columns["family_name"] = names.given, names.family
+    columns = {"given_name": names.given, "family_name": names.family}
     slots: dict[str, Codes] = {}
-    for scheme, (values, slot) in _identifiers(records).items():
-        columns[IDENTIFIER + scheme] = values
-        if slot.shape[1] > 1:
-            slots[IDENTIFIER + scheme] = slot
-    columns |= {ATTRIBUTE + n: _formed(encode(s), folded) for n, s in _attributes(records).items()}
     rest = _rest(names)
     if (rest >= 0).any():
-        columns["middle_name"] = Values(rest[:, 0], np.arange(rest.max() + 1).astype(object))
+        columns["middle_name"] = Values(rest[:, 0], pl.Series(np.arange(rest.max() + 1)).cast(pl.String))
         slots["middle_name"] = rest
     columns = {n: v for n, v in columns.items() if v.known.any()}
-    return People(records.height, columns, names.tokens, names.given_token, names.family_token, slots)
+    return Coded(columns, slots, (names.tokens, names.given_token, names.family_token))
+
+
+def assembled(size: int, parts: Iterable[Coded]) -> People:
+    """People from their coded groups."""
+    columns: dict[str, Values] = {}
+    slots: dict[str, Codes] = {}
+    none = np.full((size, 0), -1, dtype=np.int32)
+    names: tuple[Codes, Codes, Codes] = (none, np.full(size, -1, np.int32), np.full(size, -1, np.int32))
+    for part in parts:
+        columns |= part.columns
+        slots |= part.slots
+        names = part.names or names
+    return People(size, dict(sorted(columns.items())), *names, dict(sorted(slots.items())))
+
+
+def encode_people(records: pl.DataFrame, fields: frozenset[str] | None = None) -> People:
+    """Code the columns of `records` (silver's contact records; `birth_digits` may stand in for `birth_date`).
+
+    Columns that are absent or wholly null, or not among `fields`, make no field.
+    """
+    parts = [code_group(g, records.select(c), fields) for g, c in groups(records).items()]
+    return assembled(records.height, parts)
 
 
 def _formed(values: Values, form: Callable[[pl.Expr], pl.Expr]) -> Values:
@@ -121,10 +190,7 @@ def _birth(records: pl.DataFrame) -> pl.Series:
 
 
 def _names(records: pl.DataFrame) -> Names:
-    given, family, middle, full = (
-        encode(records[c]) if c in records.columns else None
-        for c in ("given_name", "family_name", "middle_name", "full_name")
-    )
+    given, family, middle, full = (encode(records[c]) if c in records.columns else None for c in _GROUPS[NAMES])
     return read_names(given, family, middle, full, records.height)
 
 
@@ -162,15 +228,19 @@ def _identifiers(records: pl.DataFrame) -> dict[str, tuple[Values, Codes]]:
     return out
 
 
-def _attributes(records: pl.DataFrame) -> dict[str, pl.Series]:
+def _attributes(records: pl.DataFrame, fields: frozenset[str] | None) -> dict[str, pl.Series]:
     """Further attributes: columns `attribute:<name>`, or the keys of the JSON objects in `attributes`."""
     given = {c.removeprefix(ATTRIBUTE): records[c] for c in records.columns if c.startswith(ATTRIBUTE)}
     if given or "attributes" not in records.columns or records["attributes"].null_count() == records.height:
         return given
     text = records["attributes"]
-    keys = text.drop_nulls().head(1000).str.json_path_match("$").str.extract_all(r'"([^"\\]{1,63})"\s*:')
-    names = keys.list.explode().drop_nulls().str.extract(r'"([^"]+)"', 1).unique().sort().to_list()
-    plain = [n for n in names if n and n.replace("_", "").isalnum()][:_MAX_ATTRIBUTES]
+    if fields is not None:
+        plain = sorted(f.removeprefix(ATTRIBUTE) for f in fields if f.startswith(ATTRIBUTE))
+    else:
+        some = text.drop_nulls().gather_every(max(1, records.height // _LOOKED_AT))
+        keys = some.str.json_path_match("$").str.extract_all(r'"([^"\\]{1,63})"\s*:')
+        names = keys.list.explode().drop_nulls().str.extract(r'"([^"]+)"', 1).unique().sort().to_list()
+        plain = [n for n in names if n and n.replace("_", "").isalnum()][:_MAX_ATTRIBUTES]
     return {n: text.str.json_path_match(f"$.{n}") for n in plain}
 
 

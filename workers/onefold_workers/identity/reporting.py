@@ -9,33 +9,33 @@ import numpy.typing as npt
 import polars as pl
 
 from onefold_workers.identity.blocking import Rule
-from onefold_workers.identity.compared import Compared
+from onefold_workers.identity.coding import StoredPeople
+from onefold_workers.identity.comparing import CLOSE, STEPS, Weighed
+from onefold_workers.identity.fields import derive
 from onefold_workers.identity.model import IdentityModel
-from onefold_workers.identity.people import People, Rows
+from onefold_workers.identity.pairing import Candidates
+from onefold_workers.identity.people import Rows
 from onefold_workers.identity.weights import Bits
-
-GREY = -6.0
-"""Pairs above the threshold plus this weight are kept as edges: the linked ones and the doubtful ones below."""
 
 
 def edges(
     keys: pl.Series,
     first: Rows,
     place: Rows,
-    pairs: Compared,
-    weight: Bits,
+    found: Weighed,
     own: Bits,
     copies: npt.NDArray[np.integer],
     model: IdentityModel,
     rules: tuple[Rule, ...],
 ) -> pl.DataFrame:
     """Pairs from the grey zone up with their weight and first rule; copies point to their first record."""
-    kept = np.flatnonzero(weight > model.threshold + GREY)
+    pairs, weight = found.pairs, found.weight
+    kept = np.flatnonzero(weight > model.threshold + CLOSE)
     names = np.array([*(r.name for r in rules), "component"], dtype=object)
     lowest = pairs.rules[kept] & (~pairs.rules[kept] + np.uint64(1))
     rule = np.where(lowest > 0, np.log2(np.maximum(lowest, 1).astype(np.float64)), len(names) - 1).astype(np.int64)
     copied = np.flatnonzero((copies[place] > 1) & (first[place] != np.arange(len(place))))
-    copied = copied[own[place[copied]] > model.threshold + GREY]
+    copied = copied[own[place[copied]] > model.threshold + CLOSE]
     left = np.concatenate([first[pairs.left[kept]], first[place[copied]]])
     right = np.concatenate([first[pairs.right[kept]], copied])
     bits = np.concatenate([weight[kept], own[place[copied]]])
@@ -57,30 +57,31 @@ def edges(
 
 
 def figures(
-    keys: pl.Series,
     cluster: Rows,
-    people: People,
-    pairs: Compared,
-    weight: Bits,
-    blocks: dict[str, Any],
+    stored: StoredPeople,
+    candidates: Candidates,
+    inner: int,
+    histogram: npt.NDArray[np.int64],
+    likely: int,
     expected: dict[str, float],
     model: IdentityModel,
 ) -> dict[str, Any]:
-    """Counts and distributions, without personal data."""
+    """Counts and distributions, without personal data.
+
+    `histogram`: of the candidates' match weights (`comparing.STEPS`); `inner`: pairs that were compared besides.
+    """
     sizes = np.bincount(np.bincount(cluster)) if len(cluster) else np.zeros(0, dtype=np.int64)
-    steps = np.arange(-40, 45, 5)
-    histogram = np.histogram(np.clip(weight, -40, 39.9), bins=steps)[0]
     return {
-        "records": len(keys),
-        "profiles": people.size,
+        "records": len(cluster),
+        "profiles": stored.size,
         "clusters": int(cluster.max()) + 1 if len(cluster) else 0,
-        "fields": [f.name for f in people.fields],
-        "pairs": pairs.size,
-        "pairs_by_rule": blocks,
+        "fields": [f.name for f in derive(stored.columns)],
+        "pairs": int(histogram.sum()) + inner,
+        "pairs_by_rule": candidates.report,
         "expected_matches_by_rule": expected,
-        "pairs_above_threshold": int((weight > model.threshold).sum()),
+        "pairs_above_threshold": likely,
         "match_weights": {
-            f"{lo}": int(c) for lo, c in zip(steps[:-1].tolist(), histogram.tolist(), strict=True) if c
+            f"{lo}": int(c) for lo, c in zip(STEPS[:-1].tolist(), histogram.tolist(), strict=True) if c
         },
         "cluster_sizes": {int(s): int(c) for s, c in enumerate(sizes.tolist()) if c},
         "model_version": model.version,

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,31 +16,29 @@ import polars as pl
 
 from onefold_storage.errors import BadInput
 from onefold_workers.identity.blocking import MAX_RULES, Rule, derive_rules
-from onefold_workers.identity.clustering import (
-    APART,
-    Links,
-    average_linkage,
-    bounded_components,
-    components,
-    inner_pairs,
-    numbered,
+from onefold_workers.identity.clustering import numbered
+from onefold_workers.identity.coding import StoredPeople, code_people, forget, keep_rows
+from onefold_workers.identity.comparing import (
+    Weighing,
+    compare_candidates,
+    together,
+    weigh_pairs,
+    weigh_shares,
 )
-from onefold_workers.identity.compared import Compared, RunTasks, compared, counted
-from onefold_workers.identity.comparison import compare_pairs, unpacked
-from onefold_workers.identity.conflicts import of_profiles, rivals, sole_holders
-from onefold_workers.identity.estimation import Learned, estimate, random_sample
+from onefold_workers.identity.conflicts import of_profiles, sole_holders
+from onefold_workers.identity.desk import Desk, InFolder, InMemory
+from onefold_workers.identity.frequencies import known_shares
+from onefold_workers.identity.grouping import BIRTH, NONE, Ground, clustered, completed
+from onefold_workers.identity.learning import Knowledge, learn
 from onefold_workers.identity.model import IdentityModel
-from onefold_workers.identity.pairing import candidate_pairs
-from onefold_workers.identity.people import People, Rows, encode_people, profiles
+from onefold_workers.identity.pairing import find_candidates
+from onefold_workers.identity.people import People, Rows, profiles
 from onefold_workers.identity.reporting import edges, figures
-from onefold_workers.identity.weights import CERTAIN, Bits, Weigher, log2, tells_a_person
+from onefold_workers.identity.tasks import RunTasks
+from onefold_workers.identity.weights import CERTAIN, Bits, log2, tells_a_person
 
 PAIRS_PER_RECORD = 3.0
-INNER_PAIRS_PER_RECORD = 10
-LARGEST_COMPONENT = 600
-BIRTH = "birth_date"
 FEW = 1_000
-NONE = np.zeros((0, 2), dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ def resolve(
     model: IdentityModel | None = None,
     evidence: pl.DataFrame | None = None,
     run_tasks: RunTasks = map,
+    scratch: Path | None = None,
+    rules: tuple[Rule, ...] | None = None,
     threshold: float | None = None,
     salt: str = "onefold",
     many: Sequence[str] = (),
@@ -72,6 +76,9 @@ def resolve(
         model: weigh with this model; without it one is learned from the records.
         evidence: rows of `identity/evidence`; the latest decision on a pair is obeyed.
         run_tasks: like `map`; chunks of work are handed to it, so that a cluster can share them.
+        scratch: folder that everybody who runs tasks can read and write; what passes between tasks is laid down in
+            a folder of its own there, which is gone at the end. Needed where tasks run in other processes.
+        rules: blocking rules instead of those that are derived; a model brings its own.
         threshold: mean match weight in bits from which clusters are one, instead of the model's.
         salt: key of the hashes in a learned model.
         many: schemes of external IDs of which one person may have several keys in one source (`conflicts.py`).
@@ -81,30 +88,89 @@ def resolve(
     """
     _check(records)
     ordered = _ordered(records)
+    with _desk(scratch) as desk:
+        return _resolve(ordered, desk, model, evidence, run_tasks, rules, threshold, salt, many)
+
+
+@contextmanager
+def _desk(scratch: Path | None) -> Iterator[Desk]:
+    try:
+        if scratch is None:
+            yield InMemory()
+            return
+        folder = tempfile.mkdtemp(prefix="identity-", dir=scratch)
+        try:
+            yield InFolder(folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        forget()
+
+
+def _resolve(
+    ordered: pl.DataFrame,
+    desk: Desk,
+    model: IdentityModel | None,
+    evidence: pl.DataFrame | None,
+    run_tasks: RunTasks,
+    rules: tuple[Rule, ...] | None,
+    threshold: float | None,
+    salt: str,
+    many: Sequence[str],
+) -> Resolution:
     keys = ordered["record_key"]
-    everyone = encode_people(ordered)
+    everyone = code_people(ordered, None, desk, run_tasks)
     must, cannot = _decisions(keys, evidence)
-    first, place = profiles(everyone, np.unique(np.concatenate([must.ravel(), cannot.ravel()])))
-    people = everyone.take(first)
-    copies = np.bincount(place, minlength=people.size)
-    rich = tells_a_person(people, log2(1 / max(len(keys), FEW)) if model is None else log2(model.priors.same))
-    holders = of_profiles(sole_holders(ordered, many), place, people.size)
-    people = replace(people, counted=np.where(rich, 1.0, copies), holders=holders, copies=np.where(rich, copies, 1))
-    rules = _rules(people, model)
-    candidates, blocks = candidate_pairs(people, rules, _budget(people.size))
-    pairs = compared(people, candidates, run_tasks)
-    learned = _learn(people, pairs, rules, run_tasks, salt) if model is None else Learned(model, {})
-    model = learned.model if threshold is None else learned.model.with_threshold(threshold)
-    weigher = Weigher(people, model, learned.shares)
-    must, cannot = place[must], place[cannot]
-    pairs = _completed(people, pairs, weigher, must, run_tasks)
-    weight = weigher.weigh(pairs)
-    label = _clustered(people, pairs, weigher, weight, must, cannot)
-    own = _copies(weigher, copies, rich)
+    first, place = profiles(everyone.open(), np.unique(np.concatenate([must.ravel(), cannot.ravel()])))
+    copies = np.bincount(place, minlength=len(first))
+    rich = _rich(everyone.open(), len(keys), model)[first]
+    stored = keep_rows(everyone, first, np.where(rich, 1.0, copies), run_tasks)
+    people = stored.open()
+    ground = Ground(
+        people.fields,
+        place[must],
+        place[cannot],
+        of_profiles(sole_holders(ordered, many), place, stored.size),
+        np.where(rich, copies, 1),
+        people.columns[BIRTH].known if BIRTH in people.columns else np.zeros(stored.size, dtype=bool),
+    )
+    chosen = _rules(people, model) if rules is None or model is not None else rules
+    candidates = find_candidates(stored, chosen, _budget(stored.size), run_tasks)
+    if model is None:
+        shares, _, _ = compare_candidates(stored, candidates, run_tasks)
+        knowledge = learn(stored, ground, candidates, shares, salt, run_tasks)
+        model = _with_threshold(knowledge.model, threshold)
+        weighing = _weighing(stored, model, knowledge)
+        close, histogram = weigh_shares(weighing, shares, run_tasks)
+    else:
+        model = _with_threshold(model, threshold)
+        knowledge = Knowledge(model, {}, known_shares(stored, model, run_tasks))
+        weighing = _weighing(stored, model, knowledge)
+        _, parts, histogram = compare_candidates(stored, candidates, run_tasks, weighing)
+        close = together(parts)
+    near, component, _ = completed(ground, close, weighing, model.largest, run_tasks)
+    label = clustered(ground, near, component, model.threshold, desk, run_tasks)
+    own = _copies(weighing, copies, rich, run_tasks)
     cluster = _spread(label, place, first, own, model.threshold)
-    clusters = pl.DataFrame({"record_key": keys, "cluster": cluster})
-    report = figures(keys, cluster, people, pairs, weight, blocks, learned.expected, model)
-    return Resolution(clusters, edges(keys, first, place, pairs, weight, own, copies, model, rules), model, report)
+    inner = near.at(near.pairs.rules == 0)
+    found = together([close, inner])
+    likely = int((found.weight > model.threshold).sum())
+    report = figures(cluster, stored, candidates, inner.pairs.size, histogram, likely, knowledge.expected, model)
+    table = edges(keys, first, place, found, own, copies, model, candidates.rules)
+    return Resolution(pl.DataFrame({"record_key": keys, "cluster": cluster}), table, model, report)
+
+
+def _rich(people: People, records: int, model: IdentityModel | None) -> npt.NDArray[np.bool_]:
+    """Whether each record says enough to tell a person: copies of it are one."""
+    return tells_a_person(people, log2(1 / max(records, FEW)) if model is None else log2(model.priors.same))
+
+
+def _weighing(stored: StoredPeople, model: IdentityModel, knowledge: Knowledge) -> Weighing:
+    return Weighing(stored, replace(model, frequencies={}, rare={}), knowledge.shares)
+
+
+def _with_threshold(model: IdentityModel, threshold: float | None) -> IdentityModel:
+    return model if threshold is None else model.with_threshold(threshold)
 
 
 def _rules(people: People, model: IdentityModel | None) -> tuple[Rule, ...]:
@@ -133,7 +199,7 @@ def _check(records: pl.DataFrame) -> None:
 def _ordered(records: pl.DataFrame) -> pl.DataFrame:
     """Records in the order of their keys; of several with one key the same one whatever their order."""
     if not records["record_key"].is_duplicated().any():
-        return records.sort("record_key")
+        return records if records["record_key"].is_sorted() else records.sort("record_key")
     content = records.select(pl.struct(pl.all()).hash(seed=1).alias("content"))["content"]
     ordered = records.with_columns(__content=content).sort("record_key", "__content").drop("__content")
     return ordered.unique("record_key", keep="first", maintain_order=True)
@@ -162,70 +228,7 @@ def _decisions(keys: pl.Series, evidence: pl.DataFrame | None) -> tuple[Rows, Ro
     return by[0], by[1]
 
 
-def _learn(people: People, pairs: Compared, rules: tuple[Rule, ...], run_tasks: RunTasks, salt: str) -> Learned:
-    """Twice: from single pairs first; then from the clusters that these make, with every pair inside them."""
-    sample = random_sample(people)
-    learned = estimate(people, pairs, rules, sample, salt)
-    if not pairs.size:
-        return learned
-    weigher = Weigher(people, learned.model, learned.shares)
-    pairs = _completed(people, pairs, weigher, NONE, run_tasks)
-    owner = _clustered(people, pairs, weigher, weigher.weigh(pairs), NONE, NONE)
-    return estimate(people, pairs, rules, sample, salt, owner)
-
-
-def _completed(people: People, pairs: Compared, weigher: Weigher, must: Rows, run_tasks: RunTasks) -> Compared:
-    """The pairs, with every further pair inside the components that the likely ones make."""
-    weight = weigher.weigh(pairs)
-    likely = weight > weigher.model.threshold
-    left, right = np.append(pairs.left[likely], must[:, 0]), np.append(pairs.right[likely], must[:, 1])
-    weight = np.append(weight[likely], np.full(len(must), np.inf))
-    component = bounded_components(people.size, left, right, weight, LARGEST_COMPONENT)
-    inner = inner_pairs(component, LARGEST_COMPONENT, INNER_PAIRS_PER_RECORD * people.size + 1_000_000)
-    return pairs.with_pairs(people, *inner, run_tasks)
-
-
-def _clustered(people: People, pairs: Compared, weigher: Weigher, weight: Bits, must: Rows, cannot: Rows) -> Rows:
-    """Clusters of profiles: what must be one first, then average linkage, with what cannot be one kept apart."""
-    likely = weight > weigher.model.threshold
-    left, right = np.append(pairs.left[likely], must[:, 0]), np.append(pairs.right[likely], must[:, 1])
-    component = components(people.size, left, right)
-    near = component[pairs.left] == component[pairs.right]
-    voice = weigher.voices(pairs)
-    agree, differ, sure = _birth_dates(people, pairs)
-    links = Links(pairs.left, pairs.right, weight, voice, agree, differ).at(near)
-    if len(cannot):
-        none = np.zeros(len(cannot))
-        low, high = cannot.min(axis=1), cannot.max(axis=1)
-        decided = Links(low, high, np.full(len(cannot), APART), np.ones(len(cannot)), none, none)
-        links = links.at(~np.isin(links.left << 32 | links.right, low << 32 | high)).and_also(decided)
-    if people.holders is not None:
-        apart = rivals(people.holders, links.left, links.right)
-        links = replace(links, weight=np.where(apart, APART, links.weight), voice=np.where(apart, 1.0, links.voice))
-    start = components(people.size, must[:, 0], must[:, 1]) if len(must) else np.arange(people.size)
-    return average_linkage(_first_of(start), links, weigher.model.threshold, sure)
-
-
-def _birth_dates(people: People, pairs: Compared) -> tuple[Bits, Bits, Bits]:
-    """How many pairs of records, among those that each pair of profiles stands for, agree on the year of birth, and
-    how many differ altogether; and how many agree within each profile."""
-    names = [f.name for f in people.fields]
-    if BIRTH not in names:
-        none = np.zeros(pairs.size)
-        return none, none, np.zeros(people.size)
-    copies = np.ones(people.size) if people.copies is None else people.copies.astype(np.float64)
-    level = unpacked(pairs.patterns, people.fields)[:, names.index(BIRTH)][pairs.place]
-    behind = copies[pairs.left] * copies[pairs.right]
-    inside = np.where(people.columns[BIRTH].known, copies * (copies - 1) / 2, 0.0)
-    return np.where(level > 1, behind, 0.0), np.where(level == 1, behind, 0.0), inside
-
-
-def _first_of(label: Rows) -> Rows:
-    _, first, place = np.unique(label, return_index=True, return_inverse=True)
-    return first[place].astype(np.int64)
-
-
-def _copies(weigher: Weigher, copies: npt.NDArray[np.integer], rich: npt.NDArray[np.bool_]) -> Bits:
+def _copies(weighing: Weighing, copies: Rows, rich: npt.NDArray[np.bool_], run_tasks: RunTasks) -> Bits:
     """For profiles that several records share: the weight of two such records; elsewhere not a number.
 
     A record that says enough to tell a person is one person however often it was copied.
@@ -233,8 +236,8 @@ def _copies(weigher: Weigher, copies: npt.NDArray[np.integer], rich: npt.NDArray
     own = np.full(len(copies), np.nan)
     rows = np.flatnonzero(copies > 1)
     if rows.size:
-        own[rows] = weigher.weigh(counted(rows, rows, compare_pairs(weigher.people, rows, rows)))
-        certain = weigher.model.threshold + CERTAIN
+        own[rows] = weigh_pairs(weighing, rows, rows, run_tasks).weight
+        certain = weighing.model.threshold + CERTAIN
         own[rows] = np.where(rich[rows], np.maximum(own[rows], certain), own[rows])
     return own
 

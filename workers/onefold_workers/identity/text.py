@@ -6,7 +6,8 @@ spelling is treated once, however many rows hold it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ import polars as pl
 import pyarrow as pa
 
 Codes = npt.NDArray[np.int32]
+_AT_HAND = 400_000
+"""Distinct values up to which their texts are held as Python's, which is quicker where they are used again."""
 LONGEST = 80
 """Characters of a value that are looked at; what is longer differs before or does not matter."""
 
@@ -45,10 +48,11 @@ _STREET_WORDS = {
 
 @dataclass(frozen=True)
 class Values:
-    """A column coded: `codes[i]` is the place of row i's value in `values`; -1 is missing."""
+    """A column coded: `codes[i]` is the place of row i's value in `values` (text); -1 is missing."""
 
     codes: Codes
-    values: npt.NDArray[np.object_]
+    values: pl.Series
+    parts: dict[str, Codes] = field(default_factory=dict)
 
     @property
     def known(self) -> npt.NDArray[np.bool_]:
@@ -62,19 +66,33 @@ class Values:
 
     def series(self) -> pl.Series:
         """The distinct values, in the order of their codes."""
-        return pl.Series(self.values.tolist(), dtype=pl.String)
+        return self.values
+
+    def texts(self, codes: npt.NDArray[Any]) -> list[str]:
+        """The values behind codes, none of which may be missing."""
+        if self.size > _AT_HAND:
+            found: list[str] = self.values.gather(codes).to_list()
+            return found
+        return self._objects[codes].tolist()  # type: ignore[no-any-return]
+
+    @cached_property
+    def _objects(self) -> npt.NDArray[np.object_]:
+        return np.array([*self.values.to_list(), None], dtype=object)[:-1]
 
     def part(self, name: str, expression: pl.Expr) -> Codes:
         """Codes of a part of each distinct value (such as its year), made once; `expression` is over column `v`.
 
         Numbers and truth values stand for themselves, text is coded; -1 where there is none.
         """
-        made: dict[str, Codes] = self.__dict__.setdefault("_parts", {})
-        if name not in made:
-            found = self.series().to_frame("v").select(expression.alias("v"))["v"]
+        if name not in self.parts:
+            found = self.values.alias("v").to_frame().select(expression.alias("v"))["v"]
             text = found.dtype == pl.String
-            made[name] = encode(found).codes if text else found.cast(pl.Int32).fill_null(-1).to_numpy()
-        return made[name]
+            self.parts[name] = encode(found).codes if text else found.cast(pl.Int32).fill_null(-1).to_numpy()
+        return self.parts[name]
+
+    def at(self, rows: npt.NDArray[np.int64]) -> Values:
+        """These rows alone, with all values."""
+        return Values(self.codes[rows], self.values, self.parts)
 
     def take(self, rows: npt.NDArray[np.int64]) -> Values:
         """These rows alone, with only the values they hold."""
@@ -84,7 +102,7 @@ class Values:
         used[-1] = False
         places = np.cumsum(used, dtype=np.int32) - 1
         places[-1] = -1
-        return Values(places[codes], self.values[used[:-1]])
+        return Values(places[codes], self.values.filter(pl.Series(used[:-1], dtype=pl.Boolean)))
 
 
 def distinct(numbers: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -99,14 +117,14 @@ def encode(series: pl.Series) -> Values:
     array = text.to_arrow(compat_level=pl.CompatLevel.oldest())
     coded = pa.chunked_array([array]).combine_chunks().dictionary_encode()
     codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
-    values = np.array(coded.dictionary.to_pylist(), dtype=object)
-    empty = np.flatnonzero(values == "")
+    values = pl.Series("v", pl.from_arrow(coded.dictionary), dtype=pl.String)
+    empty = (values == "").arg_true().to_numpy()
     if empty.size:
         places = np.arange(len(values) + 1, dtype=np.int32)
         places[empty[0] + 1 :] -= 1
         places[empty[0]] = -1
         places[-1] = -1
-        codes, values = places[codes], np.delete(values, empty[0])
+        codes, values = places[codes], values.filter(values != "")
     return Values(codes, values)
 
 

@@ -19,7 +19,7 @@ from onefold_storage.installation import Installation
 from onefold_storage.lake import Lake
 from onefold_storage.schema import CONTACT_RECORDS, EDGES, EVIDENCE, HISTORY, HISTORY_EDGES, LINKS
 from onefold_workers import identity
-from onefold_workers.cluster import spread
+from onefold_workers.cluster import shared_folder, spread
 from onefold_workers.identity import watching
 from onefold_workers.identity.decisions import standing
 from onefold_workers.stages.fingerprint import fingerprint
@@ -63,14 +63,16 @@ def resolve_identities(
         evidence = lake.scan(EVIDENCE.name).collect()
         known = None if retrain else known_model(lake, records.height)
         salt = installation.keyed_hash.of("identity", "salt")
-        result = identity.resolve(
-            records,
-            model=known.model if known else None,
-            evidence=identity.obeyed(evidence),
-            run_tasks=spread,
-            salt=salt,
-            many=agreed.several_keys,
-        )
+        with shared_folder(installation.settings.root / "scratch") as folder:
+            result = identity.resolve(
+                records,
+                model=known.model if known else None,
+                evidence=identity.obeyed(evidence),
+                run_tasks=spread if folder else map,
+                scratch=folder,
+                salt=salt,
+                many=agreed.several_keys,
+            )
         known = known or KnownModel(result.model, records.height, installation.clock.now())
         before, links = current_links(lake).collect(), lake.scan(LINKS.name).collect()
         now_links, history = identity.assign_golden_ids(

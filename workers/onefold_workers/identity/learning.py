@@ -1,0 +1,75 @@
+"""A model out of the records: from single pairs first; then from the clusters that these make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from onefold_workers.identity.coding import StoredPeople
+from onefold_workers.identity.compared import Compared
+from onefold_workers.identity.comparing import Share, Weighing, weigh_shares
+from onefold_workers.identity.comparison import compare_pairs, unpacked
+from onefold_workers.identity.desk import Handle
+from onefold_workers.identity.estimation import Labelled, Learned, Sample, Tally, estimate, random_sample, tallied
+from onefold_workers.identity.frequencies import count_values
+from onefold_workers.identity.grouping import Ground, clustered, completed
+from onefold_workers.identity.model import IdentityModel
+from onefold_workers.identity.pairing import Candidates
+from onefold_workers.identity.people import Rows
+from onefold_workers.identity.tasks import RunTasks, run
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """A model; the true pairs it expects of each rule; and handles of the share of each value at hand, by field."""
+
+    model: IdentityModel
+    expected: dict[str, float]
+    shares: dict[str, Handle]
+
+
+def learn(
+    stored: StoredPeople,
+    ground: Ground,
+    candidates: Candidates,
+    shares: list[Share],
+    salt: str,
+    run_tasks: RunTasks,
+) -> Knowledge:
+    """Learn a model from the compared candidates: without labels, and with the decisions where there are any."""
+    sample: Sample = run(run_tasks, _sample, [stored])[0]
+    tally = tallied([(s.patterns, s.tally) for s in shares], len(candidates.rules))
+    persons = float(stored.open().persons.sum())
+    labelled = _labelled(stored, ground)
+
+    def estimated(owner: Rows, salt_now: str | None, seen: Tally, inside: Compared | None = None) -> Learned:
+        counts = count_values(stored, owner, salt_now, run_tasks)
+        return estimate(
+            ground.fields, persons, seen, candidates.rules, sample, counts, salt, owner, inside, labelled
+        )
+
+    alone = np.arange(stored.size, dtype=np.int64)
+    if not candidates.pairs:
+        learned = estimated(alone, salt, tally)
+        return Knowledge(learned.model, learned.expected, learned.shares)
+    first = estimated(alone, None, tally)
+    weighing = Weighing(stored, replace(first.model, frequencies={}, rare={}), first.shares)
+    close, _ = weigh_shares(weighing, shares, run_tasks)
+    undecided = ground.undecided()
+    near, component, largest = completed(undecided, close, weighing, None, run_tasks)
+    owner = clustered(undecided, near, component, first.model.threshold, stored.desk, run_tasks)
+    inside = near.pairs.at(owner[near.pairs.left] == owner[near.pairs.right])
+    learned = estimated(owner, salt, tally.and_also(near.pairs.at(near.pairs.rules == 0)), inside)
+    return Knowledge(replace(learned.model, largest=largest), learned.expected, learned.shares)
+
+
+def _sample(stored: StoredPeople) -> Sample:
+    return random_sample(stored.open())
+
+
+def _labelled(stored: StoredPeople, ground: Ground) -> Labelled | None:
+    if not len(ground.must):
+        return None
+    packed = compare_pairs(stored.open(), ground.must[:, 0], ground.must[:, 1])
+    return Labelled(unpacked(packed, ground.fields))
