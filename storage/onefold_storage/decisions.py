@@ -127,7 +127,7 @@ class Decisions:
         """
         a = self._records(record)[0]
         wanted = golden_id
-        survivor(self._lake, wanted)  # it must have been given once
+        _answering(self._lake, wanted)  # it must have been given once
         key, holders = a.keys[0], _keys_of(self._lake, wanted)
         pinned = self._evidence().filter(pl.col("verdict") == "pinned")["left_key"].n_unique()
         if pinned >= MOST_PINS:
@@ -264,7 +264,7 @@ class Decisions:
 def side(lake: Lake, named: str) -> Side:
     """The records that a record key (`source:key`) or a golden ID stands for; see `Decisions.side`."""
     if ":" not in named:
-        golden_id, _ = survivor(lake, named)
+        golden_id = _answering(lake, named)
         return Side(_keys_of(lake, golden_id), golden_id, record=False)
     owner = (
         lake.scan(LINKS.name).filter(pl.col("valid_to").is_null(), record_key=named).select("golden_id").collect()
@@ -273,6 +273,14 @@ def side(lake: Lake, named: str) -> Side:
     if not known:
         raise NotFound("no contact record has this key; keys look like source:key")
     return Side((named,), owner["golden_id"].first() if owner.height else None, record=True)  # type: ignore[arg-type]
+
+
+def _answering(lake: Lake, golden_id: str) -> str:
+    """The golden ID that answers for this one."""
+    try:
+        return survivor(lake, golden_id)[0]
+    except NotFound:  # what was named is not repeated: it may be anything
+        raise NotFound("no customer has or had this golden ID; record keys look like source:key") from None
 
 
 def _keys_of(lake: Lake, golden_id: str | None) -> tuple[str, ...]:

@@ -28,6 +28,8 @@ SCOPES: Final = {
     "read:scores": "read ranked lists, segments and models",
     "read:sources": "read the state of sources",
     "read:metrics": "read operational metrics",
+    "read:identity": "explain and review who is who",
+    "write:identity": "decide who is who, and set values that sources have wrong",
     "search": "find customers by identifier or name",
     "write:consents": "record a person's consent or objection",
     "ingest": "send events",

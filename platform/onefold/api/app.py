@@ -14,6 +14,7 @@ from onefold.api import (
     customers,
     errors,
     health,
+    identity,
     ingest,
     interactions,
     metrics,
@@ -29,13 +30,27 @@ from onefold.api.context import Context
 from onefold.settings import PlatformSettings
 from onefold_storage.settings import StorageSettings
 
-_RESOURCES = (customers, search, interactions, scores, consents, segments, models, sources, ingest, health, metrics)
+_RESOURCES = (
+    customers,
+    search,
+    interactions,
+    scores,
+    consents,
+    segments,
+    models,
+    sources,
+    ingest,
+    identity,
+    health,
+    metrics,
+)
 _TAGS = [
     {
         "name": "customers",
         "description": "Golden records: profile, scores, offers and permissions of one customer.",
     },
     {"name": "scores", "description": "Ranked lists of those who may be contacted; segments; models."},
+    {"name": "identity", "description": "Why who is who, what people decide about it, and what it was on a date."},
     {"name": "consents", "description": "What people want, in force from the next request on."},
     {"name": "sources", "description": "What each source brought, and how fresh it is."},
     {"name": "ingest", "description": "Events in: safe when answered, landed exactly once."},
@@ -56,6 +71,7 @@ def create_app(storage: StorageSettings | None = None, settings: PlatformSetting
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.context = Context.open(storage, settings)
+        app.state.metrics.follow(app.state.context.events.figures)
         try:
             yield
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +16,7 @@ from onefold.settings import PlatformSettings
 from onefold_storage.clock import Clock
 from onefold_storage.contract_watch import WatchedContracts
 from onefold_storage.keyed_hash import KeyedHash
+from onefold_storage.law import Law
 from onefold_storage.ledger import Ledger
 from onefold_storage.objects import Objects
 from onefold_storage.publications import Publications
@@ -22,6 +24,7 @@ from onefold_storage.settings import StorageSettings
 from onefold_storage.workspace import clock_for
 
 if TYPE_CHECKING:
+    from onefold_storage.installation import Installation
     from onefold_storage.lake import Lake
 
 
@@ -51,13 +54,33 @@ class Context:
 
         return Lake.open(self.storage)
 
+    @cached_property
+    def installation(self) -> Installation:
+        """The whole installation, with the ledger that is open here, for questions that the lake answers."""
+        from onefold_storage.installation import Installation
+
+        found = Installation(self.storage)
+        found.__dict__["ledger"] = self.ledger
+        return found
+
+    @cached_property
+    def law(self) -> Law:
+        """The law, in the ledger and in the lake."""
+        return Law(self.ledger.access, self.lake.objects, lambda: self.lake.lock("law"), lambda: self.hashed)
+
     @classmethod
     def open(cls, storage: StorageSettings, settings: PlatformSettings) -> Context:
-        """Open the ledger and look for the current publication; there need not be one yet."""
+        """Open the ledger and look for the current publication; there need not be one yet.
+
+        Raises:
+            Conflict: the ledger lacks wishes or erasures that the lake knows of.
+        """
         clock = clock_for(storage)
         ledger = Ledger.open(storage.ledger, clock)
         hashed = KeyedHash.at(storage.root / "secret")
-        publications = Publications(Objects(storage.lake, storage.storage_options))
+        objects = Objects(storage.lake, storage.storage_options)
+        Law(ledger.access, objects, nullcontext, lambda: hashed).require_if_there()
+        publications = Publications(objects)
         cache = settings.publication_cache or storage.root / "publications"
         serving = Serving(publications, ledger.wishes, hashed, cache)
         serving.follow(settings.api_poll_seconds)

@@ -18,8 +18,8 @@ from onefold_storage.lake import Lake
 from onefold_storage.schema import CONTACT_RECORDS, EDGES, EVIDENCE, LINKS
 from onefold_storage.survivors import survivor
 from onefold_workers import identity
-from onefold_workers.identity.compared import RunTasks
 from onefold_workers.identity.explaining import explain_groups, explain_pair
+from onefold_workers.identity.tasks import RunTasks
 from onefold_workers.stages.identity_model import KnownModel, known_model
 from onefold_workers.stages.records import current_links, current_records, latest
 from onefold_workers.stages.resolving import REPORT
@@ -163,13 +163,18 @@ def who_was_who(installation: Installation, named: list[str], at: datetime | Non
     links = as_of(LINKS.name, lake.scan(LINKS.name), at).select("record_key", "golden_id")
     found = []
     for name in named:
-        if ":" in name:
-            golden_id = links.filter(record_key=name).collect()["golden_id"].first()
-        else:
-            golden_id = survivor(lake, name, at)[0]
+        linked = links.filter(record_key=name).collect()["golden_id"] if ":" in name else None
+        golden_id = _survivor(lake, name, at) if linked is None else linked.first()
         own = links.filter(pl.col("golden_id") == (golden_id or "")).sort("record_key").collect()["record_key"]
         found.append({"named": name, "golden_id": golden_id, "records": own.to_list()})
     return found
+
+
+def _survivor(lake: Lake, golden_id: str, at: datetime | None) -> str:
+    try:
+        return survivor(lake, golden_id, at)[0]
+    except NotFound:  # what was named is not repeated: it may be anything
+        raise NotFound("no customer had one of these golden IDs by then") from None
 
 
 def _known(lake: Lake) -> KnownModel:
