@@ -21,6 +21,7 @@ from onefold.commands import (
     serve,
     silos,
     sources,
+    spool,
     state,
     storage,
     storage_outlook,
@@ -59,6 +60,7 @@ app.command("sources")(silos.sources)
 app.add_typer(failed.app, name="failed", help="Rows that broke their contract: list, show, replay.")
 app.command("maintain")(maintain.maintain)
 app.command("serve")(serve.serve)
+app.add_typer(spool.app, name="spool", help="The write-ahead log of events: what waits, and draining it.")
 app.command("status")(state.status)
 app.add_typer(storage.app, name="storage", help="Where the lake lies: its bucket, its room, its growth.")
 storage.app.command("status")(storage_outlook.status)

@@ -27,5 +27,13 @@ def health(shared: Shared) -> Answer:
         ledger = False
     version = shared.serving.version
     good = ledger and version is not None
-    said = {"status": "ok" if good else "unavailable", "publication": version, "ledger": ledger}
+    figures = shared.events.figures
+    events = {
+        "waiting_bytes": figures.depth.bytes,
+        "oldest_s": round(figures.depth.oldest, 3),
+        "held": len(figures.depth.held),
+        "problem": figures.problem,
+    }
+    status = "ok" if good else "unavailable"
+    said = {"status": status, "publication": version, "ledger": ledger, "events": events}
     return Answer(said, status_code=200 if good else 503)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from onefold.api.answers import PROBLEMS
 from onefold.api.auth import needs
 from onefold.api.context import Shared
+from onefold.api.ingest_log import Figures
 
 router = APIRouter(tags=["operation"])
 
@@ -20,6 +25,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._events: _Events | None = None
         labels = ("method", "route")
         self._requests = Counter(
             "onefold_requests", "Requests by route and status", (*labels, "status"), registry=self.registry
@@ -38,11 +44,52 @@ class Metrics:
         )
         self.objections = Gauge("onefold_live_wishes", "Wishes recorded so far", registry=self.registry)
 
+    def follow(self, figures: Figures) -> None:
+        """Tell these figures of events too."""
+        if self._events:
+            self.registry.unregister(self._events)
+        self._events = _Events(figures)
+        self.registry.register(self._events)
+
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request."""
         known = method if method in ("GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE") else "OTHER"
         self._requests.labels(known, route, str(status)).inc()
         self._seconds.labels(known, route).observe(seconds)
+
+
+class _Events(Collector):
+    """The write-ahead log of events, as it is when somebody asks."""
+
+    def __init__(self, figures: Figures) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterator[Metric]:
+        """Counters since this process began, and what waits on its volume."""
+        f, depth = self._figures, self._figures.depth
+        for name, said, value in (
+            ("onefold_ingest_events", "Events taken", f.events),
+            (
+                "onefold_ingest_refused",
+                "Requests refused: the log was full, or a key came with other events",
+                f.refused,
+            ),
+            ("onefold_ingest_syncs", "Groups of requests written and synced together", f.groups),
+            ("onefold_ingest_landed", "Events committed to the lake", f.committed),
+            ("onefold_ingest_failed", "Events kept as failed events", f.failed),
+        ):
+            yield CounterMetricFamily(name, said, value=value)
+        for name, said, size in (
+            ("onefold_spool_bytes", "Bytes that wait in the log", depth.bytes),
+            ("onefold_spool_segments", "Segments that wait in the log", depth.segments),
+            ("onefold_spool_oldest_seconds", "Age of the oldest segment", depth.oldest),
+            ("onefold_spool_problem", "1 while the log cannot be drained", float(f.problem is not None)),
+        ):
+            yield GaugeMetricFamily(name, said, value=size)
+        held = GaugeMetricFamily("onefold_spool_held_bytes", "Bytes held until a contract fits", labels=["source"])
+        for source, size in depth.held.items():
+            held.add_metric([source], size)
+        yield held
 
 
 @router.get(

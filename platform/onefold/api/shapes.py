@@ -262,9 +262,19 @@ class ReceiptState(Shape):
     suppressed: int | None = Field(default=None, description="of people who were erased")
 
 
+class EventsHealth(Shape):
+    """The write-ahead log of this replica."""
+
+    waiting_bytes: int
+    oldest_s: float = Field(description="age of what has waited longest")
+    held: int = Field(description="sources whose events wait until their contract fits")
+    problem: str | None = Field(description="why nothing can be committed now; events are taken all the same")
+
+
 class Health(Shape):
     """Whether this replica can answer."""
 
     status: Literal["ok", "unavailable"]
     publication: str | None
     ledger: bool
+    events: EventsHealth
