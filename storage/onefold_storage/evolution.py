@@ -39,9 +39,10 @@ def bronze_shape(lake: Lake, contract: Contract) -> TableShape:
         BadContract: the contract would change values that have landed; names each column, and what can be done.
     """
     wanted = pa.schema([*contract.arrow, *(pa.field(c.name, c.type) for c in BRONZE_META)])
-    if not lake.exists(contract.bronze):
+    table = lake.found(contract.bronze)
+    if table is None:
         return TableShape(wanted, (), _STATISTICS, _REQUIRED)
-    present = pa.schema(lake.handle(contract.bronze).schema().to_arrow())
+    present = pa.schema(table.schema().to_arrow())
     changed = {f.name: f.type for f in wanted if f.name in present.names and present.field(f.name).type != f.type}
     if changed:
         present = _widened(lake, contract, present, changed)

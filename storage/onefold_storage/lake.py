@@ -2,11 +2,13 @@
 
 Workers write parts (`parts.py`); one committer per table puts them into the log in one transaction, under the
 table's lock, after it has checked that each is there, whole and of the right schema (delta-rs checks none of it).
-Handles are opened fresh under the lock: a stale one overwrites nothing and misses transaction versions.
+Handles are opened fresh or brought up to date under the lock: a stale one overwrites nothing and misses transaction
+versions.
 """
 
 from __future__ import annotations
 
+import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +25,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
 from onefold_storage.errors import BadInput, NotFound, Unavailable
+from onefold_storage.faults import told
 from onefold_storage.locks import AdvisoryLocks, FileLocks, locks_for
 from onefold_storage.objects import Objects
 from onefold_storage.parts import Part, PartWriter, conform
@@ -49,9 +52,17 @@ class Lake:
     def __init__(self, root: str, storage_options: dict[str, str], locks: FileLocks | AdvisoryLocks) -> None:
         self.root = root
         self.options = storage_options
+        # Polars wants numbers, in its own words; without them it is not patient.
+        patience = float(storage_options.get("retry_timeout", "120s").rstrip("s"))
+        self._reading = (
+            {"max_retries": 50, "retry_timeout_ms": int(patience * 1000), "retry_max_backoff_ms": 5000}
+            if storage_options
+            else None
+        )
         self.objects = Objects(root, storage_options)
         self._locks = locks
         self._held: Counter[str] = Counter()
+        self._kept = _Kept()
 
     @classmethod
     def open(cls, settings: StorageSettings) -> Lake:
@@ -87,28 +98,61 @@ class Lake:
 
     # reading
 
+    @told()
     def handle(self, name: str, version: int | None = None) -> DeltaTable:
         """A fresh handle on a table.
 
         Raises:
             NotFound: there is no such table, or no such version of it.
         """
+        kept = self._kept.tables.get(name) if version is None else None
+        if kept is not None:
+            kept.update_incremental()
+            return kept
         try:
-            return DeltaTable(f"{self.root}/{name}", version=version, storage_options=self.options or None)
+            table = DeltaTable(f"{self.root}/{name}", version=version, storage_options=self.options or None)
         except TableNotFoundError as error:
             raise NotFound(f"{name}: no such table in the lake") from error
         except DeltaError as error:
             if version is None:
                 raise
             raise NotFound(f"{name}: has no version {version}, the newest is {self.version(name)}") from error
+        if name in self._kept.tables and version is None:
+            self._kept.tables[name] = table
+        return table
 
+    def found(self, name: str) -> DeltaTable | None:
+        """A fresh handle on a table, None where it does not exist: one look instead of `exists` and another."""
+        try:
+            return self.handle(name)
+        except NotFound:
+            return None
+
+    @contextmanager
+    def keeping(self, name: str) -> Iterator[None]:
+        """Inside, this thread opens the table once, and afterwards asks only for what was committed since.
+
+        Opening costs a request for every commit since the last checkpoint.
+        """
+        if name in self._kept.tables:
+            yield
+            return
+        self._kept.tables[name] = None
+        try:
+            yield
+        finally:
+            del self._kept.tables[name]
+
+    @told()
     def exists(self, name: str) -> bool:
         """Whether the table has been created."""
-        return DeltaTable.is_deltatable(f"{self.root}/{name}", self.options or None)
+        kept = self._kept.tables.get(name) is not None
+        return kept or DeltaTable.is_deltatable(f"{self.root}/{name}", self.options or None)
 
     def version(self, name: str) -> int:
         """The table's newest version; -1 where it does not exist."""
-        return int(self.handle(name).version()) if self.exists(name) else -1
+        table = self.found(name)
+        return int(table.version()) if table else -1
 
     def rows(self, name: str) -> int:
         """Rows of the newest version; 0 where the table does not exist."""
@@ -126,7 +170,7 @@ class Lake:
             if name not in TABLES:
                 raise NotFound(f"{name}: no such table in the lake")
             return pl.LazyFrame(pl.from_arrow(TABLES[name].arrow.empty_table()))
-        return pl.scan_delta(self.handle(name, version), use_pyarrow=False)
+        return pl.scan_delta(self.handle(name, version), storage_options=self._reading, use_pyarrow=False)
 
     def read(self, name: str, columns: Sequence[str] | None = None, version: int | None = None) -> pa.Table:
         """A table, or some of its columns, as Arrow. For tables that are small by nature."""
@@ -161,7 +205,8 @@ class Lake:
 
     def transaction(self, name: str, app: str) -> int:
         """The last version that `app` committed to the table; -1 where there is none."""
-        found = self.handle(name).transaction_version(app) if self.exists(name) else None
+        table = self.found(name)
+        found = table.transaction_version(app) if table else None
         return -1 if found is None else int(found)
 
     def committed_at(self, name: str) -> datetime | None:
@@ -199,6 +244,7 @@ class Lake:
             written += writer.close()
         return written
 
+    @told()
     def commit(
         self,
         name: str,
@@ -246,7 +292,8 @@ class Lake:
             partition_filters=filters,
             commit_properties=properties,
         )
-        version = int(self.handle(name).version())
+        table.update_incremental()
+        version = int(table.version())
         if self.objects.local:
             self.objects.sync(f"{name}/_delta_log/{version:020d}.json")
         return version
@@ -281,8 +328,9 @@ class Lake:
         return TableShape(schema, tuple(metadata.partition_columns), tuple(c for c in statistics.split(",") if c))
 
     def _create(self, name: str, form: TableShape) -> DeltaTable:
-        if self.exists(name):
-            return self.handle(name)
+        present = self.found(name)
+        if present:
+            return present
         table = DeltaTable.create(
             f"{self.root}/{name}",
             form.schema,
@@ -312,6 +360,13 @@ class Lake:
         expected = pa.schema([f for f in form.schema if f.name not in form.partition_by])
         if not found.equals(expected):
             raise BadInput(f"{key}: has another schema than {name}")
+
+
+class _Kept(threading.local):
+    """Handles that a thread keeps, by table; None for one that it has not opened yet."""
+
+    def __init__(self) -> None:
+        self.tables: dict[str, DeltaTable | None] = {}
 
 
 def _declared(name: str) -> TableShape:

@@ -75,7 +75,7 @@ class Lander:
             BadInput: the delivery cannot be read or breaks the contract as a whole; it is held, nothing landed.
             BadContract: the contract does not fit the table that earlier packages made.
         """
-        with self._lake.lock(f"land:{contract.id}"):
+        with self._lake.lock(f"land:{contract.id}"), self._lake.keeping(contract.bronze):
             last = self.reconcile(contract.id)
             known = self._book.find(contract.id, delivery.content)
             if known and (contract.rules.delivery != "snapshot" or known.seq == last):

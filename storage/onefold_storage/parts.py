@@ -131,13 +131,10 @@ class PartWriter:
         if self._writer is None:
             return
         self._writer.close()
+        size = self._file.tell()
         self._file.close()
         self._writer = None
-        key = f"{self._table}/{self._path}"
-        self._objects.sync(key)
-        size = self._objects.size(key)
-        if not size:
-            raise BadInput(f"{key}: the object is not there after the write; storage did not keep it")
+        self._objects.sync(f"{self._table}/{self._path}")
         stats = {
             "numRecords": self._rows,
             "minValues": {k: _plain(v[0]) for k, v in self._bounds.items() if v[0] is not None},

@@ -47,14 +47,14 @@ class Streams:
                 secret_key=options.get("AWS_SECRET_ACCESS_KEY"),
                 region=options.get("AWS_REGION", "us-east-1"),
                 background_writes=False,
-                request_timeout=_SECONDS,
-                connect_timeout=5.0,
+                allow_delayed_open=True,  # a small object takes one request instead of three
+                request_timeout=float(options.get("timeout", "30s").rstrip("s")),
+                connect_timeout=float(options.get("connect_timeout", "5s").rstrip("s")),
                 retry_strategy=AwsStandardS3RetryStrategy(max_attempts=_ATTEMPTS),
                 **where,
             )
         return self._fs
 
 
-_SECONDS = 30.0
-"""How long the server may say nothing before a request is sent again."""
-_ATTEMPTS = 8
+_ATTEMPTS = 12
+"""How often a request is sent that is not answered, or with an error of the server's own."""

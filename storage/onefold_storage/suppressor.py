@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import cast
 
 import numpy as np
@@ -56,7 +57,7 @@ class Lookup:
 
     def __init__(self, listed: Listed, keyed: KeyedHash) -> None:
         self._hashes, self._keyed = listed.hashes, keyed
-        self._sieve = Sieve(keyed, listed.marks) if listed.marks else None
+        self._sieve = _sieve(keyed, listed.marks) if listed.marks else None
 
     def suppressed(self, contract: Contract, rows: pa.Table) -> pa.Array | None:
         """A boolean per row: does one of its identifiers stand on the list? None where none of any row does."""
@@ -106,6 +107,12 @@ class Lookup:
         for word in _WORD.findall(text):
             if len(word) >= _TELLING:
                 yield from (self._keyed.of(s, word) for s in schemes)
+
+
+@lru_cache(maxsize=2)
+def _sieve(keyed: KeyedHash, marks: tuple[int, ...]) -> Sieve:
+    """Made once for a state of the list, whoever lands in this process."""
+    return Sieve(keyed, marks)
 
 
 def _named(contract: Contract, raw: bytes) -> pl.DataFrame | None:

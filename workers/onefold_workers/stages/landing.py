@@ -44,12 +44,15 @@ def land_source(settings: StorageSettings, contract: Contract, base: Path) -> La
     packages: list[Package] = []
     errors: list[str] = []
     try:
-        bookmark = committed_bookmark(installation.lake, contract.id)
-        for delivery in deliveries(contract, base, bookmark=bookmark, extra=base / "connectors"):
-            try:
-                packages.append(installation.lander.land(contract, delivery))
-            except OnefoldError as error:
-                errors.append(str(error))
+        with installation.lake.keeping(contract.bronze):
+            bookmark = committed_bookmark(installation.lake, contract.id)
+            for delivery in deliveries(contract, base, bookmark=bookmark, extra=base / "connectors"):
+                try:
+                    packages.append(installation.lander.land(contract, delivery))
+                    if delivery.landed:
+                        delivery.landed()
+                except OnefoldError as error:
+                    errors.append(str(error))
     except OnefoldError as error:
         errors.append(str(error))
     finally:
