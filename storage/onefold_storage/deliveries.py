@@ -65,6 +65,7 @@ class Delivery:
     `requests`: those that named themselves by a key; complete when the batches have been read.
     `bookmark`: asked after the last batch, says in JSON where the source's reader then stands; it is committed
     together with the rows, and the next reading begins there. It holds nothing personal.
+    `landed`: called when it has landed, or is found to have landed before.
     """
 
     content: str
@@ -73,3 +74,4 @@ class Delivery:
     apart: bool = False
     requests: list[Request] = field(default_factory=list)
     bookmark: Callable[[], Any] | None = None
+    landed: Callable[[], None] | None = None

@@ -1,9 +1,10 @@
-"""Files on disk: CSV, TSV, NDJSON, JSON, Parquet, Arrow, plain or compressed; one delivery a file."""
+"""Files: CSV, TSV, NDJSON, JSON, Parquet, Arrow, Excel, plain or compressed, here or elsewhere; one delivery a file."""
 
 from __future__ import annotations
 
 import glob
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import pyarrow as pa
 
 from onefold_storage.contracts import Contract
 from onefold_storage.deliveries import Batch, Delivery
-from onefold_storage.errors import BadInput
-from onefold_workers.connectors import _locations, formats
+from onefold_storage.errors import BadInput, OnefoldError
+from onefold_workers.connectors import _locations, _remote, formats
 from onefold_workers.connectors._connector import Connector
 from onefold_workers.connectors._locations import Location
 from onefold_workers.connectors.formats import FileOptions, Format, InputFile
@@ -20,18 +21,22 @@ from onefold_workers.connectors.formats import FileOptions, Format, InputFile
 _COMPRESSED = {".gz", ".gzip", ".zst", ".zstd"}
 
 
-def deliveries(contract: Contract, base: Path, options: FileOptions, _bookmark: Any) -> Iterator[Delivery]:
+def deliveries(contract: Contract, base: Path, options: FileOptions, bookmark: Any) -> Iterator[Delivery]:
     """One delivery a file that the location names, by name; `content` is SHA-256 of the file's bytes.
 
     What is wrong inside a file raises when its batches are read. A file that cannot be opened raises after the
-    others were delivered.
+    others were delivered. `bookmark`, of files elsewhere: the versions that have landed, which are not fetched again.
 
     Raises:
         BadInput: no file there, or one of an unknown kind.
+        Unavailable: the server that holds the files does not answer.
     """
     where = f"{contract.id}: onefold.location"
     location = _locations.read(contract.rules.location, where)
     expected = tuple(c.name for c in contract.columns)
+    if location.scheme in _remote.SCHEMES:
+        yield from _elsewhere(location, options, bookmark, expected, f"{contract.id}: onefold.options")
+        return
     failed: BadInput | None = None
     for file, form in [(f, _format(f, options)) for f in find(location, base, options, where)]:
         try:
@@ -51,7 +56,11 @@ def sample(text: str, base: Path, rows: int, options: FileOptions) -> tuple[pa.T
         BadInput: no file there, or it cannot be read.
     """
     location = _locations.read(text)
-    files = find(location, base, options, "location")
+    if location.scheme in _remote.SCHEMES:
+        place = _remote.Place(location, options.storage, "options")
+        files: list[InputFile] = [place.fetch(place.files()[0], options.compression, options.max_fetched_bytes)]
+    else:
+        files = find(location, base, options, "location")
     found = _format(files[0], options).found(files[0], options)
     options = options.model_copy(update=found)
     tables: list[pa.Table] = []
@@ -62,6 +71,36 @@ def sample(text: str, base: Path, rows: int, options: FileOptions) -> tuple[pa.T
         if wanted <= 0:
             break
     return pa.concat_tables(tables, promote_options="permissive"), found
+
+
+def _elsewhere(
+    location: Location, options: FileOptions, bookmark: Any, expected: tuple[str, ...], where: str
+) -> Iterator[Delivery]:
+    place = _remote.Place(location, options.storage, where)
+    files = place.files()
+    seen = _remote.remembered((bookmark or {}).get("files", {}), files)
+    failed: OnefoldError | None = None
+    for remote in files:
+        key = _remote.key_of(remote)
+        if remote.version and seen.get(key) == remote.version:
+            continue
+        try:
+            file = place.fetch(remote, options.compression, options.max_fetched_bytes)
+            form = _format(file, options)
+        except OnefoldError as error:
+            failed = failed or error
+            continue
+        after = seen | {key: remote.version}
+        yield Delivery(
+            file.digest(), file.name, form.read(file, options, expected),
+            bookmark=partial(_files, after), landed=partial(seen.update, {key: remote.version}),
+        )  # fmt: skip
+    if failed:
+        raise failed
+
+
+def _files(seen: dict[str, str]) -> dict[str, Any]:
+    return {"files": seen}
 
 
 def find(location: Location, base: Path, options: FileOptions, where: str) -> list[InputFile]:
@@ -109,4 +148,4 @@ def _format(file: InputFile, options: FileOptions) -> Format:
     raise file.bad(f"its format is not known by its name; set the option `format` to {', '.join(sorted(known))}")
 
 
-CONNECTOR = Connector("files", FileOptions, ("", "file"), deliveries, sample)
+CONNECTOR = Connector("files", FileOptions, ("", "file", *_remote.SCHEMES), deliveries, sample)

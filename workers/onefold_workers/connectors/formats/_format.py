@@ -22,7 +22,9 @@ class FileOptions(Options):
     `delimiter`, `quote`: of CSV; one ASCII character each, `quote: ""` turns quoting off.
     `header`: column names for a CSV file that has no header line.
     `records`: for JSON, the key of the array that holds the rows.
-    `max_bytes`: for JSON documents, which are read whole. `max_row_bytes`: of one row of text.
+    `max_bytes`: for JSON and Excel documents, which are read whole. `max_row_bytes`: of one row of text.
+    `sheet`: of Excel; by default the first one.
+    `storage`: credentials of files that lie elsewhere, secrets by name. `max_fetched_bytes`: of one of those.
     """
 
     format: str | None = None
@@ -33,6 +35,9 @@ class FileOptions(Options):
     header: tuple[str, ...] | None = Field(default=None, min_length=1)
     records: str | None = None
     max_bytes: int = Field(default=256 << 20, ge=1)
+    sheet: str | None = None
+    storage: dict[str, str | bool] = Field(default_factory=dict)
+    max_fetched_bytes: int = Field(default=64 << 30, ge=1)
     max_row_bytes: int = Field(default=8 << 20, ge=1)
 
     @field_validator("encoding")
