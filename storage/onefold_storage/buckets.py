@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 KEEP_DAYS = 1
 """Days after which versions that are no longer current, and uploads that did not end, are removed."""
 _RULE = "onefold"
+_TRIES = 12
+"""How often the server is asked again that answers with an error of its own."""
 _DENIED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
 _TAKEN = {"BucketAlreadyOwnedByYou", "BucketAlreadyExists"}
 
@@ -252,9 +254,12 @@ def _connection(settings: StorageSettings) -> dict[str, Any]:
     at = urlsplit(settings.s3_endpoint or "")
     if at.scheme not in ("http", "https") or not at.hostname or at.path.strip("/") or at.query:
         raise BadInput(f"ONEFOLD_S3_ENDPOINT is to be http(s)://HOST:PORT of an S3 server, not {_shown(settings)}")
+    often = max(1, round(settings.s3_patience / settings.s3_timeout))
     again = Retry(
-        total=settings.s3_retries,
-        backoff_factor=0.2,
+        total=_TRIES,
+        connect=often,
+        read=often,
+        backoff_factor=0.1,
         backoff_max=5,
         status_forcelist=[500, 502, 503, 504],
         allowed_methods=None,

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO, cast
 import fsspec
 import pyarrow as pa
 
+from onefold_storage.faults import told
 from onefold_storage.streams import Streams
 
 
@@ -39,6 +40,7 @@ class Objects:
         """The full path of a key, as fsspec wants it."""
         return f"{self.root.removeprefix('s3://')}/{key}"
 
+    @told()
     def put(self, key: str, data: bytes) -> None:
         """Write an object, replacing what was there; it is durable when this returns."""
         if not self.local:
@@ -66,6 +68,7 @@ class Objects:
             finally:
                 os.close(handle)
 
+    @told()
     def get(self, key: str) -> bytes | None:
         """An object's bytes, or None."""
         try:
@@ -73,12 +76,14 @@ class Objects:
         except FileNotFoundError:
             return None
 
+    @told()
     def open(self, key: str, mode: str = "rb") -> BinaryIO:
         """Open an object; on a bucket it appears when the writer closes."""
         if self.local and "w" in mode:
             os.makedirs(os.path.dirname(self.path(key)), exist_ok=True)  # noqa: PTH103,PTH120
         return cast("BinaryIO", self._fs.open(self.path(key), mode))
 
+    @told()
     def stream(self, key: str, mode: str = "rb") -> pa.NativeFile:
         """As `open`, by Arrow: for large objects, and for what Arrow reads or writes anyway.
 
@@ -87,6 +92,7 @@ class Objects:
         """
         return self._streams.output(self.path(key)) if "w" in mode else self._streams.input(self.path(key))
 
+    @told()
     def size(self, key: str) -> int | None:
         """Bytes of an object, or None."""
         try:
@@ -94,6 +100,7 @@ class Objects:
         except FileNotFoundError:
             return None
 
+    @told()
     def keys(self, prefix: str, *, unfinished: bool = False) -> list[str]:
         """Every key below a prefix (a folder), sorted; `unfinished` puts, left by a crash, only if asked."""
         try:
@@ -103,6 +110,7 @@ class Objects:
         cut = len(self.path(""))
         return sorted(str(p)[cut:] for p in found if unfinished or not str(p).endswith(".tmp"))
 
+    @told()
     def sizes(self, prefix: str) -> dict[str, int]:
         """Bytes of every object below a prefix (a folder), unfinished puts among them, by key."""
         try:
@@ -112,6 +120,7 @@ class Objects:
         cut = len(self.path(""))
         return {str(path)[cut:]: int(facts["size"]) for path, facts in found.items()}
 
+    @told()
     def entries(self, prefix: str) -> dict[str, Entry]:
         """Size, age and content mark of every object below a prefix, unfinished puts among them, by key."""
         try:
@@ -121,6 +130,7 @@ class Objects:
         cut = len(self.path(""))
         return {str(path)[cut:]: _entry(facts) for path, facts in found.items()}
 
+    @told()
     def folders(self, prefix: str) -> list[str]:
         """Names of the folders right below a prefix, sorted."""
         try:
@@ -129,11 +139,13 @@ class Objects:
             return []
         return sorted(str(e["name"]).rstrip("/").rsplit("/", 1)[-1] for e in found if e["type"] == "directory")
 
+    @told()
     def delete(self, key: str) -> None:
         """Remove an object; it may be absent."""
-        if self._fs.exists(self.path(key)):
+        if not self.local or self._fs.exists(self.path(key)):
             self._fs.rm_file(self.path(key))
 
+    @told()
     def delete_all(self, keys: list[str]) -> None:
         """Remove objects, some hundred in one request where storage can; they may be absent."""
         if not self.local:
@@ -143,10 +155,18 @@ class Objects:
         for key in keys:
             self.delete(key)
 
+    @told()
     def delete_below(self, prefix: str) -> None:
         """Remove everything below a prefix."""
-        if self._fs.exists(self.path(prefix)):
+        if not self.local:
+            self.delete_all(self.keys(prefix, unfinished=True))
+        elif self._fs.exists(self.path(prefix)):
             self._fs.rm(self.path(prefix), recursive=True)
+
+    @told()
+    def forget_versions(self) -> int:
+        """Remove what a bucket that somebody versions has kept of objects that were replaced or deleted; how much."""
+        return 0 if self.local else int(self._fs.forget_versions(self.path("")))
 
 
 def _entry(facts: dict[str, Any]) -> Entry:
@@ -160,13 +180,6 @@ def filesystem(root: str, options: dict[str, str]) -> Any:
     """The fsspec file system of a root: this machine's, or a bucket's."""
     if not root.startswith("s3://"):
         return fsspec.filesystem("file", use_listings_cache=False)
-    client: dict[str, str] = {"region_name": options.get("AWS_REGION", "us-east-1")}
-    if "AWS_ENDPOINT_URL" in options:
-        client["endpoint_url"] = options["AWS_ENDPOINT_URL"]
-    return fsspec.filesystem(
-        "s3",
-        key=options.get("AWS_ACCESS_KEY_ID"),
-        secret=options.get("AWS_SECRET_ACCESS_KEY"),
-        client_kwargs=client,
-        use_listings_cache=False,
-    )
+    from onefold_storage.s3 import file_system
+
+    return file_system(options)

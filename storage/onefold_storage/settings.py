@@ -45,13 +45,10 @@ class StorageSettings(BaseSettings):
     )
     s3_root_password: SecretStr | None = Field(default=None, description="the administrator's password")
     s3_timeout: float = Field(
-        default=30.0,
-        gt=0,
-        le=600,
-        description="seconds that the S3 server may take to answer before it is asked again",
+        default=30.0, gt=0, le=600, description="seconds without an answer after which a request is sent again"
     )
-    s3_retries: int = Field(
-        default=4, ge=0, le=20, description="how often a request is sent again that the S3 server did not answer"
+    s3_patience: float = Field(
+        default=120.0, gt=0, le=3600, description="seconds in which a request is sent again before it is given up"
     )
     storage_warning_days: float = Field(
         default=90, ge=0, description="storage that may be full in fewer days is worth a warning"
@@ -107,7 +104,15 @@ class StorageSettings(BaseSettings):
         """Options for what lies at a URL; empty for a path."""
         if not url.startswith("s3://"):
             return {}
-        options = {"AWS_REGION": self.s3_region, "conditional_put": "etag"}
+        options = {
+            "AWS_REGION": self.s3_region,
+            "conditional_put": "etag",
+            "timeout": f"{self.s3_timeout}s",
+            "connect_timeout": f"{min(self.s3_timeout, 5.0)}s",
+            "max_retries": "50",
+            "retry_timeout": f"{self.s3_patience}s",
+            "backoff_config.max_backoff": "5s",
+        }
         if self.s3_endpoint:
             options |= {"AWS_ENDPOINT_URL": self.s3_endpoint}
             options |= {"AWS_ALLOW_HTTP": "true"} if self.s3_endpoint.startswith("http://") else {}

@@ -72,6 +72,11 @@ def test_a_lake_in_a_bucket() -> None:
         "AWS_ACCESS_KEY_ID": "app",
         "AWS_SECRET_ACCESS_KEY": "hush",
         "conditional_put": "etag",
+        "timeout": "30.0s",
+        "connect_timeout": "5.0s",
+        "max_retries": "50",
+        "retry_timeout": "120.0s",
+        "backoff_config.max_backoff": "5s",
     }
     assert "hush" not in repr(settings)
     secure = StorageSettings(lake_url="s3://lake", s3_endpoint="https://s3.example.com")
