@@ -48,14 +48,21 @@ def packages(installation: Installation) -> list[dict[str, Any]]:
 
 
 def identity(installation: Installation) -> dict[str, Any]:
-    """Records, customers, and pairwise quality where a truth is known (else null)."""
+    """Records, customers, pairwise quality where a truth is known (else null), and what the last run was watched for.
+
+    `held`: why the run after it was stopped; null where none was.
+    """
     standing = installation.lake.scan(LINKS.name).filter(pl.col("valid_to").is_null())
     counts = standing.select(records=pl.len(), customers=pl.col("golden_id").n_unique()).collect()
     quality = _object(installation, "identity/quality.json") or {}
+    report = _object(installation, "identity/report.json") or {}
     return {
         "records": int(counts["records"].item()),
         "customers": int(counts["customers"].item()),
         **{k: quality.get(k) for k in ("precision", "recall", "f1")},
+        **{k: report.get(k) for k in ("model_version", "single_source_share", "conflicts", "changes", "drift")},
+        "retraining": report.get("retraining", []),
+        "held": (_object(installation, "identity/held.json") or {}).get("why"),
     }
 
 

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from onefold.api import identity_examples, identity_shapes
 from onefold.api.app import create_app
-from onefold.api.shapes import Shape
+from onefold.api.shapes import Customer, Shape
 from onefold.cli import app as cli
 from onefold.notebook import Notebook
 from onefold.settings import PlatformSettings
@@ -210,3 +210,16 @@ def test_an_override_stands_in_the_profile_until_it_is_taken_back(
     assert Notebook(home).customer(a).profile == before
     assert home.lake.scan("identity/overrides").select(pl.len()).collect().item() == 4
     later.ledger.close()
+
+
+def test_a_customer_as_of_a_date_over_the_api(home: Installation, client: TestClient) -> None:
+    (a,) = several(home, 1)
+    headers = {"X-API-Key": home.ledger.keys.create("x", ["read:customers"])[1]}
+    found = client.get(f"/v1/customers/{a}?as_of=2018-01-31", headers=headers)
+    assert found.status_code == 200, found.text
+    Customer.model_validate_json(found.text)
+    assert found.json()["records"] == len(made["keys_of"](home, a))
+    assert found.json()["may_contact"]
+    assert client.get(f"/v1/customers/{a}?as_of=2017-01-31", headers=headers).status_code == 404
+    assert client.get(f"/v1/customers/{a}?as_of=SECRET", headers=headers).status_code == 422
+    assert client.get(f"/v1/customers/{a}", headers=headers).status_code == 503  # nothing is published here

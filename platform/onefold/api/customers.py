@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Query
 
 from onefold.api import examples
 from onefold.api.answers import NOT_FOUND, PROBLEMS, Answer
 from onefold.api.auth import needs
-from onefold.api.context import Published
+from onefold.api.context import Context, Shared
 from onefold.api.shapes import Customer
 from onefold.serving import View
 from onefold_storage.errors import NotFound
@@ -54,9 +55,28 @@ def everything(view: View, golden_id: str) -> dict[str, Any]:
     responses=PROBLEMS | NOT_FOUND | examples.answers(examples.CUSTOMER),
     dependencies=[needs("read:customers")],
 )
-def customer(golden_id: GoldenId, view: Published) -> Answer:
+def customer(
+    golden_id: GoldenId,
+    shared: Shared,
+    as_of: Annotated[
+        datetime | date | None, Query(description="as things stood then; a day stands for its end, in UTC")
+    ] = None,
+) -> Answer:
     """The golden record with traits, segments, scores and reasons, offers, consents, and permissions as of now.
 
-    A golden ID that was merged into another answers with its survivor, and names itself in `merged_from`.
+    A golden ID that was merged into another answers with its survivor, and names itself in `merged_from`. With
+    `as_of` the answer is worked out from the records, consents and decisions of then.
     """
-    return Answer(everything(view, golden_id))
+    if as_of is None:
+        return Answer(everything(shared.serving.view(), golden_id))
+    return Answer(_then(shared, golden_id, as_of))
+
+
+def _then(shared: Context, golden_id: str, when: datetime | date) -> dict[str, Any]:
+    from onefold.api.identity import workers_part
+    from onefold_storage.as_of import moment
+
+    with workers_part():
+        from onefold.api.then import customer_then
+
+        return customer_then(shared.installation, golden_id, moment(when))

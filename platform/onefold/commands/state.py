@@ -39,6 +39,14 @@ def print_state(state: dict[str, Any]) -> None:
     if identity["f1"] is not None:
         figures = ", ".join(f"{k} {identity[k]:.4f}" for k in ("precision", "recall", "f1"))
         out.print(f"  against the truth, by pairs: {figures}")
+    changes = identity["changes"]
+    if changes:
+        told = ", ".join(f"{changes[k]:,} {k}" for k in ("created", "merged", "split"))
+        out.print(f"  the last run: {told}; more: onefold identity report")
+    for why in identity["retraining"]:
+        out.print(f"  learning the model anew is advised: {why}")
+    if identity["held"]:
+        out.print(f"  [bold]stopped[/bold]: {identity['held']}")
     lies = "(on a hold-out that lies after all training data)" if state["models"] else "none yet"
     out.print(f"[bold]Models[/bold] {lies}")
     for model in state["models"]:
