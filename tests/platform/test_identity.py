@@ -220,6 +220,7 @@ def test_a_customer_as_of_a_date_over_the_api(home: Installation, client: TestCl
     Customer.model_validate_json(found.text)
     assert found.json()["records"] == len(made["keys_of"](home, a))
     assert found.json()["may_contact"]
+    assert found.json()["publication"] == "as of 2018-01-31T23:59:59.999999+00:00"
     assert client.get(f"/v1/customers/{a}?as_of=2017-01-31", headers=headers).status_code == 404
     assert client.get(f"/v1/customers/{a}?as_of=SECRET", headers=headers).status_code == 422
     assert client.get(f"/v1/customers/{a}", headers=headers).status_code == 503  # nothing is published here

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
@@ -11,6 +10,7 @@ from onefold.api import examples
 from onefold.api.answers import NOT_FOUND, PROBLEMS, Answer
 from onefold.api.auth import needs
 from onefold.api.context import Context, Shared
+from onefold.api.moments import moment_of, workers_part
 from onefold.api.shapes import Customer
 from onefold.serving import View
 from onefold_storage.errors import NotFound
@@ -59,7 +59,10 @@ def customer(
     golden_id: GoldenId,
     shared: Shared,
     as_of: Annotated[
-        datetime | date | None, Query(description="as things stood then; a day stands for its end, in UTC")
+        str | None,
+        Query(
+            max_length=40, description="as things stood then: a date, which stands for its end, or a time; in UTC"
+        ),
     ] = None,
 ) -> Answer:
     """The golden record with traits, segments, scores and reasons, offers, consents, and permissions as of now.
@@ -72,11 +75,9 @@ def customer(
     return Answer(_then(shared, golden_id, as_of))
 
 
-def _then(shared: Context, golden_id: str, when: datetime | date) -> dict[str, Any]:
-    from onefold.api.identity import workers_part
-    from onefold_storage.as_of import moment
-
+def _then(shared: Context, golden_id: str, when: str) -> dict[str, Any]:
+    at = moment_of(when)
     with workers_part():
         from onefold.api.then import customer_then
 
-        return customer_then(shared.installation, golden_id, moment(when))
+        return customer_then(shared.installation, golden_id, at)

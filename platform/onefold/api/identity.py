@@ -7,8 +7,6 @@ part says so (503) on a replica that does not have it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -20,7 +18,8 @@ from onefold.api.answers import NOT_FOUND, PROBLEMS, Answer, said
 from onefold.api.auth import needs
 from onefold.api.context import Context, Shared
 from onefold.api.errors import FieldError
-from onefold_storage.errors import Conflict, Unavailable
+from onefold.api.moments import moment_of, workers_part
+from onefold_storage.errors import Conflict
 from onefold_storage.keys import Key
 
 router = APIRouter(prefix="/v1/identity", tags=["identity"])
@@ -28,19 +27,6 @@ _READ, _WRITE = "read:identity", "write:identity"
 _CONFLICT: dict[int | str, dict[str, Any]] = {409: said("The state does not allow it; the message says why")}
 _NAMED = {"accept": 2, "reject": 2, "merge": 2, "withdraw": 2, "pin": 2, "unpin": 1}
 _resolving = threading.Lock()
-
-
-@contextmanager
-def workers_part() -> Iterator[None]:
-    """What is inside needs packages of the workers' part.
-
-    Raises:
-        Unavailable: this replica does not have them.
-    """
-    try:
-        yield
-    except ImportError as error:
-        raise Unavailable("this replica has no workers' part, which this question needs") from error
 
 
 @router.post(
@@ -103,11 +89,9 @@ def what_if(
 )
 def as_of(query: Annotated[shapes.AsOfQuery, Body(openapi_examples=examples.AS_OF)], shared: Shared) -> Answer:
     """The customer that each record or golden ID belonged to, and that customer's records then."""
-    from onefold_storage.as_of import moment
-
+    at = moment_of(query.as_of)
     with workers_part():
         from onefold_workers.stages import asking
-    at = moment(query.as_of)
     return Answer({"as_of": at.isoformat(), "found": asking.who_was_who(shared.installation, query.named, at)})
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -43,7 +43,9 @@ class AsOfQuery(Query):
     """Who, and when."""
 
     named: list[Named] = Field(min_length=1, max_length=100)
-    as_of: datetime | date = Field(description="a day stands for its end; a time without a zone is UTC")
+    as_of: str = Field(
+        max_length=40, description="a date, which stands for its end, or a time; in UTC without a zone"
+    )
 
 
 class DecisionQuery(Query):
