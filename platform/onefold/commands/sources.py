@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
+from json import loads as json_of
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 
+from onefold.commands import source_trial
 from onefold.terminal import err, out, print_json
 from onefold_storage.errors import BadInput, Conflict, NotFound
 
 app = typer.Typer(no_args_is_help=True)
+app.command("test")(source_trial.test)
+app.command("preview")(source_trial.preview)
 
 
 @app.command()
@@ -20,6 +24,12 @@ def draft(
     location: Annotated[str, typer.Argument(help="A file, a glob, or the URL of a database with ?table=NAME.")],
     name: Annotated[str | None, typer.Option(help="The source's id; made from the location when left out.")] = None,
     output: Annotated[Path | None, typer.Option("--out", help="Write here instead of standard output.")] = None,
+    connector: Annotated[
+        str | None, typer.Option(help="Which connector reads it, such as rest; else the location says so.")
+    ] = None,
+    option: Annotated[
+        list[str] | None, typer.Option(help="NAME=VALUE (JSON or text) for the connector; may be given again.")
+    ] = None,
     http: Annotated[
         bool, typer.Option("--http", help="The file is a sample of events that will be sent over HTTP.")
     ] = False,
@@ -32,12 +42,10 @@ def draft(
     if output is not None and output.exists():
         raise Conflict(f"{output}: exists already, perhaps with a person's corrections; nothing was changed")
     base = Path.cwd()
-    rows, connector, options = sample(location, base)
+    rows, kind, options = sample(location, base, connector=connector, options=_options(option or []))
     source = name or _source_id(location)
-    if http:
-        text = propose(rows, source, "", "http", {})
-    else:
-        text = propose(rows, source, _absolute(location, base), connector, options)
+    where = ("", "http", {}) if http else (_absolute(location, base), kind, options)
+    text = propose(rows, source, *where)
     contract = parse(text, output.name if output else "draft")
     if output is None:
         typer.echo(text, nl=False)
@@ -106,6 +114,19 @@ def history(
 
 
 _CHANGES = ("added", "changed", "removed", "unknown", "absent")
+
+
+def _options(given: list[str]) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    for text in given:
+        name, found, value = text.partition("=")
+        if not found:
+            raise BadInput(f"--option {name}: expected NAME=VALUE")
+        try:
+            options[name] = json_of(value)
+        except ValueError:
+            options[name] = value
+    return options
 
 
 def _source_id(location: str) -> str:

@@ -1,0 +1,75 @@
+"""`onefold source test|preview`: what a source would bring, without landing anything."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from onefold.terminal import out, print_json, waiting
+
+if TYPE_CHECKING:
+    from onefold_workers.trial import Trial
+
+Contract = Annotated[Path, typer.Argument(help="The contract.")]
+Rows = Annotated[int, typer.Option("--rows", min=1, max=100_000, help="How many rows to try.")]
+Json = Annotated[bool, typer.Option("--json", help="Print a JSON object.")]
+_SHOWN = 5
+
+
+def test(file: Contract, rows: Rows = 1000, json: Json = False) -> None:
+    """Connect, read the first rows and hold them against the contract; nothing lands."""
+    found = _tried(file, rows)
+    if json:
+        print_json(_facts(found))
+        return
+    out.print(escape(f"reached {', '.join(found.origins) or 'nothing: there is nothing new'}"))
+    out.print(f"{found.sent:,} rows tried: {found.good:,} keep the contract, {len(found.bad):,} would fail")
+    for bad in found.bad[:_SHOWN]:
+        out.print(escape(f"  row {bad.row_id + 1}: {bad.message}"))
+    if found.unknown:
+        out.print(escape(f"not in the contract, would be kept in _extra: {', '.join(found.unknown)}"))
+
+
+def preview(file: Contract, rows: Rows = 20, json: Json = False) -> None:
+    """Show what the first rows become in the canonical tables; nothing lands. Shows personal data."""
+    found = _tried(file, rows)
+    tables = {name: _filled(table.to_pylist()) for name, table in found.silver.items()}
+    if json:
+        print_json({**_facts(found), "tables": tables})
+        return
+    for name, listed in tables.items():
+        out.print(f"[bold]{name}[/bold] {len(listed):,} rows of {found.good:,}")
+        for row in listed[:_SHOWN]:
+            out.print("  " + escape(", ".join(f"{k}: {v}" for k, v in row.items())))
+    if not tables:
+        out.print("no canonical table: the contract maps nothing, or no row keeps it")
+
+
+def _tried(file: Path, rows: int) -> Trial:
+    from onefold_storage.contracts import read
+    from onefold_storage.installation import Installation
+    from onefold_storage.settings import StorageSettings
+    from onefold_workers.trial import trial
+
+    settings = StorageSettings()
+    base = settings.workspace_folder
+    with waiting("the source is asked"):
+        return trial(read(file), base, Installation(settings).clock.now(), rows=rows, extra=base / "connectors")
+
+
+def _facts(found: Trial) -> dict[str, Any]:
+    return {
+        "origins": found.origins,
+        "sent": found.sent,
+        "good": found.good,
+        "bad": [{"row": b.row_id + 1, "field": b.field, "rule": b.rule, "message": b.message} for b in found.bad],
+        "unknown": found.unknown,
+        "silver": {name: table.num_rows for name, table in found.silver.items()},
+    }
+
+
+def _filled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{k: v for k, v in row.items() if v not in (None, [])} for row in rows]

@@ -1,0 +1,64 @@
+"""`onefold source draft|test|preview`: what a source would bring is shown, and nothing lands."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from onefold import cli
+from onefold_storage.errors import BadContract, BadInput
+from onefold_storage.installation import Installation
+from onefold_storage.settings import StorageSettings
+
+PEOPLE = "id,vorname,email,alter\n1,Ann,ann@example.org,30\n2,Ben,ben@example.org,x\n3,Cid,cid@example.org,\n"
+
+
+@pytest.fixture
+def contract(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ONEFOLD_HOME", str(tmp_path / "home"))
+    data, file = tmp_path / "people.csv", tmp_path / "people.yaml"
+    data.write_text(PEOPLE.replace(",x", ",31"))
+    done = CliRunner().invoke(cli.app, ["source", "draft", str(data), "--out", str(file)])
+    assert done.exit_code == 0, done.output
+    return file
+
+
+def test_the_first_rows_are_tried_and_nothing_lands(contract: Path, tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text(PEOPLE.replace("alter", "alter,neu").replace("30", "30,a"))
+    tried = CliRunner().invoke(cli.app, ["source", "test", str(contract), "--json"])
+    assert tried.exit_code == 0, tried.output
+    found = json.loads(tried.output)
+    assert (found["sent"], found["good"]) == (3, 1)
+    assert {b["rule"] for b in found["bad"]} <= {"ragged", "type"}
+    assert found["unknown"] == ["neu"]
+    (tmp_path / "people.csv").write_text(PEOPLE)
+    shown = json.loads(CliRunner().invoke(cli.app, ["source", "preview", str(contract), "--json"]).output)
+    assert [r["email"] for r in shown["tables"]["silver/contact_records"]] == ["ann@example.org", "cid@example.org"]
+    assert (
+        "2 keep the contract, 1 would fail" in CliRunner().invoke(cli.app, ["source", "test", str(contract)]).output
+    )
+    assert Installation(StorageSettings()).lake.names() == []
+
+
+def test_a_source_that_is_not_there_is_told(contract: Path, tmp_path: Path) -> None:
+    (tmp_path / "people.csv").unlink()
+    done = CliRunner().invoke(cli.app, ["source", "test", str(contract)])
+    assert isinstance(done.exception, BadInput)
+    assert "no such file" in str(done.exception)
+
+
+def test_a_draft_names_its_connector_and_options(contract: Path, tmp_path: Path) -> None:
+    data = tmp_path / "export.txt"
+    data.write_text(PEOPLE.replace(",", ";"))
+    made = CliRunner().invoke(
+        cli.app, ["source", "draft", str(data), "--option", "format=csv", "--option", "delimiter=;"]
+    )
+    assert made.exit_code == 0, made.output
+    assert "delimiter" in made.output
+    for given, kind in ((["--connector", "pigeon"], BadContract), (["--option", "x"], BadInput)):
+        done = CliRunner().invoke(cli.app, ["source", "draft", str(data), *given])
+        assert isinstance(done.exception, kind)
+    del contract

@@ -1,0 +1,69 @@
+"""A trial of a source: connects, reads its first rows, holds them against the contract and maps them; nothing lands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
+
+import pyarrow as pa
+
+from onefold_storage.checking import check
+from onefold_storage.contracts import Contract
+from onefold_storage.deliveries import BadRow, Batch
+from onefold_workers.connectors import deliveries
+from onefold_workers.mapping import silver_rows
+
+DELIVERIES = 3
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What the first rows came to. `unknown`: columns that the contract does not name; `silver`: rows by table."""
+
+    origins: tuple[str, ...]
+    sent: int
+    good: int
+    bad: tuple[BadRow, ...]
+    unknown: tuple[str, ...]
+    silver: dict[str, pa.Table] = field(default_factory=dict)
+
+
+def trial(contract: Contract, base: Path, now: datetime, *, rows: int = 1000, extra: Path | None = None) -> Trial:
+    """Try the first `rows` rows of the first deliveries. `now`: the moment that rows would land at.
+
+    Raises:
+        BadContract, BadInput, Unavailable: as the connector and the contract's checks say.
+    """
+    origins: list[str] = []
+    bad: list[BadRow] = []
+    good: list[pa.Table] = []
+    unknown: dict[str, None] = {}
+    sent = 0
+    for delivery in islice(deliveries(contract, base, extra=extra), DELIVERIES):
+        origins.append(delivery.origin)
+        for batch in delivery.batches:
+            piece = _cut(batch, rows - sent)
+            sent += piece.rows.num_rows + len(piece.bad)
+            checked = check(contract, piece)
+            bad += checked.bad
+            good.append(checked.table)
+            unknown |= dict.fromkeys(n for n in piece.rows.column_names if n not in contract.by_name)
+            if sent >= rows:
+                break
+        if sent >= rows:
+            break
+    kept = [g for g in good if g.num_rows]
+    silver = silver_rows(contract, _as_landed(contract, pa.concat_tables(kept), now)) if kept else {}
+    return Trial(tuple(origins), sent, sum(g.num_rows for g in good), tuple(bad), tuple(unknown), silver)
+
+
+def _cut(batch: Batch, rows: int) -> Batch:
+    return Batch(batch.rows.slice(0, rows), batch.row_ids.slice(0, rows), batch.bad[:rows])
+
+
+def _as_landed(contract: Contract, rows: pa.Table, now: datetime) -> pa.Table:
+    at = pa.scalar(now, pa.timestamp("us", "UTC"))
+    rows = rows.append_column("_package_id", pa.repeat(pa.scalar(f"{contract.id}-trial"), rows.num_rows))
+    return rows.append_column("_landed_at", pa.repeat(at, rows.num_rows))
