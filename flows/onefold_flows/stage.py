@@ -41,6 +41,7 @@ def run_stage(name: str, body: Body) -> Outcome:
     runs.start(run_id, name)
     try:
         register(installation.lake, installation.workspace, installation.clock)
+        installation.law.copy()
         with installation.lake.lock(FLOW), cluster():
             outcome = body(installation, run_id)
     except BaseException as error:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
 from onefold_storage.installation import FLOW, Installation
+from onefold_storage.law import ERASED
 from onefold_storage.person import Person, find_person
 from onefold_storage.places import PLACES, table_of
 from onefold_storage.rescanning import Terms, rescan
@@ -59,6 +60,7 @@ def _erase(installation: Installation, golden_id: str, now: datetime, actor: str
     person = find_person(installation, golden_id)
     ledger = installation.ledger
     ledger.suppression.add(person.suppressed(installation.keyed_hash), "erasure")
+    installation.law.copy()  # a ledger that is lost from here on is not the end of it
     places = _take_out(installation, person, last=False)
     files = _sweep(installation, [n for n in installation.lake.names() if n not in _LAST])
     places |= _take_out(installation, person, last=True)
@@ -69,7 +71,8 @@ def _erase(installation: Installation, golden_id: str, now: datetime, actor: str
         person.golden_id, now, places, files, len(person.identifiers), person.shared, scanned, tuple(left)
     )
     detail = asdict(receipt) | {"erased_at": now.isoformat(), "left": list(left)}
-    ledger.audit.add(actor, "person.erase", person.golden_id, detail)
+    ledger.audit.add(actor, ERASED, person.golden_id, detail)
+    installation.law.copy()
     ledger.settle()
     return receipt
 

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from onefold_storage.clock import Clock
+from onefold_storage.errors import Conflict
 from onefold_storage.keyed_hash import KeyedHash
 from onefold_storage.lake import Lake
 from onefold_storage.landing import Lander
+from onefold_storage.law import Law
 from onefold_storage.ledger import Ledger
 from onefold_storage.settings import StorageSettings
 from onefold_storage.suppressor import Suppressor
@@ -39,8 +41,27 @@ class Installation:
 
     @cached_property
     def ledger(self) -> Ledger:
-        """The ledger, brought to the newest schema."""
-        return Ledger.open(self.settings.ledger, self.clock)
+        """The ledger, brought to the newest schema.
+
+        Raises:
+            Conflict: it lacks wishes or erasures that the lake knows of; see `law.py`.
+        """
+        ledger = Ledger.open(self.settings.ledger, self.clock)
+        try:
+            self.law_of(ledger).require_if_there()
+        except Conflict:
+            ledger.close()
+            raise
+        return ledger
+
+    @cached_property
+    def law(self) -> Law:
+        """The law, in the ledger and in the lake."""
+        return self.law_of(self.ledger)
+
+    def law_of(self, ledger: Ledger) -> Law:
+        """The law that a ledger and this lake hold, whether they agree or not."""
+        return Law(ledger.access, self.lake.objects, lambda: self.lake.lock("law"), lambda: self.keyed_hash)
 
     @cached_property
     def workspace(self) -> Workspace:

@@ -123,6 +123,16 @@ class Ledger(Books):
         with self._access.write() as connection:
             yield Books(Access.within(connection), self._clock)
 
+    @property
+    def access(self) -> Access:
+        """The way to the database, for what copies the ledger as a whole."""
+        return self._access
+
+    @property
+    def engine(self) -> Engine:
+        """The database itself, likewise."""
+        return self._engine
+
     def settle(self) -> None:
         """Bring what was written into the database file itself and empty SQLite's log, which keeps old rows."""
         if self._engine.dialect.name == "sqlite":

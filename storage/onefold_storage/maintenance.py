@@ -95,6 +95,9 @@ def maintain(
     lake = installation.lake
     with lake.lock(FLOW):
         replays = 0 if dry_run else finish_all(lake)
+        if not dry_run:
+            installation.law.copy()
+            installation.law.fold()
         names = lake.names()
         tables = []
         for number, name in enumerate(names, 1):

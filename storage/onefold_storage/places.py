@@ -66,6 +66,7 @@ _OBJECTS = (
     Place("objects", "work/*", "rows gathered by customer, made again when needed", erasers.derived_objects),
     Place("objects", "publications/*", "serving snapshots", erasers.publications),
     Place("objects", "packages/*", "none: counts of load packages, and where they came from"),
+    Place("objects", "law/*", "none in clear: keyed hashes, opaque IDs, and what was wished or erased"),
     Place("objects", "maintenance/*", "none: digests of tables' files"),
     Place("objects", "replays/*", "none: package and row of failed events that were replayed"),
     Place("objects", "columns/*", "none: names and types of columns; names that may be data are left out"),
