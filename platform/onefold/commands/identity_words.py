@@ -22,7 +22,10 @@ def print_explanation(found: dict[str, Any]) -> None:
     ids = dict.fromkeys(str(found[s]["golden_id"]) for s in ("left", "right"))
     out.print(f"{safe(pair['left_key'])} and {safe(pair['right_key'])}: {one} ({', '.join(ids)})")
     table = Table("field", "left", "right", "likeness", "bits", box=None, pad_edge=False)
+    for column in table.columns:
+        column.overflow = "fold"  # nothing of a value is left out
     table.columns[-1].justify = "right"
+    table.columns[-1].no_wrap = True
     table.add_row("prior", "", "", "before anything is compared", f"{pair['prior']:+.2f}")
     for part in pair["fields"]:
         if not part["level"] and not (part["left"] or part["right"]):
