@@ -27,7 +27,7 @@ from onefold_storage.errors import BadInput, OnefoldError, Unavailable
 if TYPE_CHECKING:
     from prefect.deployments.runner import RunnerDeployment
 
-_NAMES = ("land", "integrate", "train", "score", "publish", "refresh", "maintain")
+_NAMES = ("land", "integrate", "train", "score", "publish", "refresh", "maintain", "forecast")
 FLOWS = {name: f"onefold_flows.{name}" for name in _NAMES}
 """Module of each flow; the flow object has the flow's name."""
 TAG = "onefold"

@@ -35,7 +35,7 @@ class FlowsSettings(BaseSettings):
         description="address and port at which the flow runner tells Prometheus how it is; else it does not",
     )
     schedules: dict[str, str] = Field(
-        default={"maintain": "0 3 * * *", "refresh": "30 4 * * *"},
+        default={"maintain": "0 3 * * *", "forecast": "50 3 * * *", "refresh": "30 4 * * *"},
         description="when flows run by themselves: JSON of flow name to cron expression (UTC), `{}` for never",
     )
 
