@@ -109,7 +109,7 @@ def test_what_a_whole_table_lost_has_vanished(crm: Any, land: Any, tmp_path: Pat
     gone = Installation(_settings(tmp_path)).lake.scan("bronze/crm").collect().filter(_deleted=True)
     assert gone["id"].to_list() == [2]
     (refused,) = land(url, "snapshot", **options, cursor=SINCE).errors
-    assert "with a cursor rows are `changes`" in refused
+    assert "with a cursor it is `changes`" in refused
 
 
 def test_a_column_that_a_contract_does_not_know_is_kept_aside(crm: Any, land: Any, tmp_path: Path) -> None:

@@ -104,7 +104,7 @@ def test_text_that_is_no_text_costs_only_its_row(crm, read_all) -> None:
     ("sqlite:///none.db", {}, r"trial: onefold\.location: no such file: none\.db"),
     ("sqlite:///junk.db", {"table": "x"}, r"junk\.db: DatabaseError: file is not a database"),
     ("sqlite:///crm.db", {"table": "nope"}, "no table 'nope'; there are contacts, empty"),
-    ("sqlite:///crm.db", {"table": "contacts", "key": ["x"]}, r"key: contacts has no column x; there are amount"),
+    ("sqlite:///crm.db", {"table": "contacts", "key": ["x"]}, r"key or cursor: contacts has no column x; there are amount"),
     ("sqlite:///crm.db", {"query": "selec 1"}, "OperationalError: near \"selec\": syntax error"),
     ("sqlite:///crm.db", {"query": "select id, id from contacts"}, "two columns share a name"),
     ("sqlite:///crm.db", {"query": "create table t (x int)"}, "expected one that returns rows"),

@@ -93,12 +93,19 @@ class Database:
         raise BadInput(f"{self.where}: expected a table (option `table`, or `#table` after the URL); {_has(names)}")
 
     def select(
-        self, option: str | None, key: tuple[str, ...], otherwise: tuple[str, ...]
+        self,
+        option: str | None,
+        key: tuple[str, ...],
+        otherwise: tuple[str, ...],
+        cursor: str | None = None,
+        since: Any = None,
     ) -> tuple[list[str], dict[str, pa.DataType | None], sa.Executable]:
         """Columns, their Arrow types where the database fixes them, and the statement for a whole table by key.
 
+        `since`: only rows whose `cursor` is at least that, or null.
+
         Raises:
-            BadInput: no such table or key column; the message says what there is.
+            BadInput: no such table, key or cursor column; the message says what there is.
         """
         name = self.table_name(option)
         schema, _, bare = name.rpartition(".")
@@ -112,14 +119,16 @@ class Database:
             warnings.simplefilter("ignore", SAWarning)  # of types it does not know: values say what they are
             columns = inspector.get_columns(bare, schema or None)
         names = [c["name"] for c in columns]
-        missing = [k for k in key if k not in names]
+        missing = [k for k in (*key, *([cursor] if cursor else [])) if k not in names]
         if missing:
-            raise BadInput(f"{self.where}: key: {name} has no column {', '.join(missing)}; {_has(names)}")
+            raise BadInput(f"{self.where}: key or cursor: {name} has no column {', '.join(missing)}; {_has(names)}")
         own = inspector.get_pk_constraint(bare, schema or None)["constrained_columns"] if not key else []
         order = key or tuple(own) or tuple(k for k in otherwise if set(otherwise) <= set(names))
         # Columns without a type: values come as the driver gives them, unchanged by SQLAlchemy.
         source = sa.table(bare, *map(sa.column, names), schema=schema or None)
         statement = sa.select(source).order_by(*(source.c[k] for k in order))
+        if cursor is not None and since is not None:
+            statement = statement.where(sa.or_(source.c[cursor] >= since, source.c[cursor].is_(None)))
         types = {c["name"]: arrow_type(c["type"], self.connection.dialect.name) for c in columns}
         return names, types, statement
 

@@ -75,12 +75,12 @@ def deliveries(contract: Contract, _base: Path, options: RestOptions, bookmark: 
     `bookmark`: `{"cursor": value}` of the greatest value seen.
 
     Raises:
-        BadContract: a secret is written out, or a cursor goes with another delivery than `changes` or `append`.
+        BadContract: a secret is written out, or a cursor goes with another delivery than `changes`.
         BadInput: the server refuses, or sends what is no JSON or more than is allowed.
         Unavailable: the server does not answer, or is over its limits after all attempts.
     """
-    if options.cursor and contract.rules.delivery == "snapshot":
-        raise BadContract(f"{contract.id}: onefold.delivery: with a cursor rows are `changes`, not a snapshot")
+    if options.cursor and contract.rules.delivery != "changes":
+        raise BadContract(f"{contract.id}: onefold.delivery: with a cursor it is `changes`")
     location = _locations.read(contract.rules.location, f"{contract.id}: onefold.location")
     origin = _origin(location.value)
     since = bookmark.get("cursor") if bookmark else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,8 +20,10 @@ from pydantic import Field, model_validator
 
 from onefold_storage.contracts import Contract
 from onefold_storage.deliveries import BadRow, Batch, Delivery
+from onefold_storage.errors import BadContract, BadInput
 from onefold_workers.connectors import _locations
 from onefold_workers.connectors._connector import Connector, Options
+from onefold_workers.connectors._cursor import Cursor
 from onefold_workers.connectors._database import Database
 from onefold_workers.connectors._values import arrow_column
 
@@ -31,43 +33,65 @@ class SqlOptions(Options):
 
     `key`: columns to order by; by default the table's primary key, else the contract's. A query is sent as it
     is written: order it there. `rows`: rows fetched at a time.
+    `cursor`: a column that grows with each change; with delivery `changes` only rows at or after the greatest value
+    of the last reading are read, those without a value always. `cursor_lag`: so much before it, for transactions
+    that end late (seconds, or the column's unit); what is read twice is repeated, and costs nothing else.
     """
 
     table: str | None = None
     query: str | None = None
     key: tuple[str, ...] = ()
     rows: int = Field(default=50_000, ge=1)
+    cursor: str | None = None
+    cursor_lag: float = Field(default=0, ge=0)
 
     @model_validator(mode="after")
     def _one(self) -> SqlOptions:
         if self.table is not None and self.query is not None:
             raise ValueError("name either `table` or `query`")
+        if self.cursor is not None and self.query is not None:
+            raise ValueError("`cursor` goes with `table`")
         return self
 
 
-def deliveries(contract: Contract, base: Path, options: SqlOptions, _bookmark: Any) -> Iterator[Delivery]:
+def deliveries(contract: Contract, base: Path, options: SqlOptions, bookmark: Any) -> Iterator[Delivery]:
     """One delivery: the whole result. `content` is SHA-256 over what was asked, column names and values in order.
 
     Values keep their types: Decimal, dates, times, bytes; JSON and arrays become JSON text. Rows with text that
-    is not UTF-8 (SQLite allows it) come as bad rows (`encoding`).
+    is not UTF-8 (SQLite allows it) come as bad rows (`encoding`). With a cursor nothing new is no delivery.
 
     Raises:
+        BadContract: a cursor goes with another delivery than `changes`.
         BadInput: no such database, table or column, or a query that it refuses.
         Unavailable: the server does not answer.
     """
     where = f"{contract.id}: onefold.location"
+    if options.cursor and contract.rules.delivery != "changes":
+        raise BadContract(f"{contract.id}: onefold.delivery: with a cursor it is `changes`")
+    cursor = Cursor(bookmark if options.cursor else None)
     with Database.open(_locations.read(contract.rules.location, where), base, where) as database:
-        names, types, statement = _statement(database, options, contract.primary_key)
-        digest = hashlib.sha256(repr((options.query or database.table_name(options.table), names)).encode())
+        since = cursor.since(options.cursor_lag)
+        names, types, statement = _statement(database, options, contract.primary_key, since)
+        asked = (
+            options.query or database.table_name(options.table),
+            names,
+            *([since] if since is not None else []),
+        )
+        digest = hashlib.sha256(repr(asked).encode())
         spool = _Spool(database.origin(options.table))
         for rows in database.fetch(statement, options.rows):
             digest.update(repr(rows)[1:-1].encode("utf-8", "surrogateescape"))
             digest.update(b", ")
             spool.write(names or database.columns, types, rows)
+            if options.cursor:
+                _see(cursor, (r[names.index(options.cursor)] for r in rows), f"{where}: {options.cursor}")
         digest.update(repr(database.columns).encode())
         if spool.row == 0:
             spool.write(names or database.columns, types, [])
-    yield Delivery(digest.hexdigest(), spool.origin, spool.batches())
+    if spool.row or not options.cursor or bookmark is None:
+        yield Delivery(
+            digest.hexdigest(), spool.origin, spool.batches(), bookmark=cursor.bookmark if options.cursor else None
+        )
 
 
 def sample(text: str, base: Path, rows: int, options: SqlOptions) -> tuple[pa.Table, dict[str, Any]]:
@@ -77,7 +101,7 @@ def sample(text: str, base: Path, rows: int, options: SqlOptions) -> tuple[pa.Ta
         BadInput, Unavailable: as `deliveries`; also where the database has several tables and none is named.
     """
     with Database.open(_locations.read(text), base, "location") as database:
-        names, types, statement = _statement(database, options, ())
+        names, types, statement = _statement(database, options, (), None)
         spool = _Spool(database.origin(options.table))
         for piece in database.fetch(statement, min(options.rows, rows)):
             spool.write(names or database.columns, types, piece[: rows - spool.row])
@@ -90,12 +114,21 @@ def sample(text: str, base: Path, rows: int, options: SqlOptions) -> tuple[pa.Ta
 
 
 def _statement(
-    database: Database, options: SqlOptions, key: tuple[str, ...]
+    database: Database, options: SqlOptions, key: tuple[str, ...], since: Any
 ) -> tuple[list[str], dict[str, pa.DataType | None], sa.Executable]:
     """Column names and types (both unknown for a query) and the statement."""
     if options.query is not None:
         return [], {}, sa.text(options.query)
-    return database.select(options.table, options.key, key)
+    return database.select(options.table, options.key, key, options.cursor, since)
+
+
+def _see(cursor: Cursor, values: Iterable[Any], where: str) -> None:
+    try:
+        cursor.see(values)
+    except TypeError:
+        raise BadInput(
+            f"{where}: as a cursor expected values of one kind that has an order, found others"
+        ) from None
 
 
 class _Spool:
