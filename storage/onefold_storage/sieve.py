@@ -1,7 +1,7 @@
 """A sieve before the keyed hash: which of a column's values may stand on the suppression list at all.
 
 Hashing each of millions of values takes seconds; nearly all of them are nobody's on the list. So each value falls
-into one of 2²² buckets by its bytes, whole columns at once, and only what falls into a bucket of somebody on the
+into one of 2²¹ buckets by its bytes, whole columns at once, and only what falls into a bucket of somebody on the
 list is hashed. Beside its hash a listed identifier keeps its bucket's *mark*: a number that the bucket has from a
 keystream of the installation's secret (SHAKE-128), so that without the secret a mark tells nothing, as a keyed hash
 does. A bucket does not depend on ASCII letters' case. The sieve only ever spares work: whatever passes it is hashed.
@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +23,7 @@ from onefold_storage.texts import Places, Texts, Words
 RECORD = "record"
 """The kind of an identifier that is a record's key, `source:key`."""
 
-_BITS = 22
+_BITS = 21
 _LOWER = np.uint64(0x2020202020202020)
 _MIX = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93)
 """Odd 64-bit constants (fractions of the golden ratio and primes of xxHash); any would do."""
@@ -75,6 +76,7 @@ def _buckets(text: Texts, starts: Places, lengths: Places) -> npt.NDArray[np.uin
     return found & np.uint64((1 << _BITS) - 1)
 
 
+@lru_cache(maxsize=1)
 def _keystream(keyed: KeyedHash) -> npt.NDArray[np.uint32]:
     stream = hashlib.shake_128(b"onefold marks" + keyed.secret).digest(4 << _BITS)
     return np.frombuffer(stream, "<u4")

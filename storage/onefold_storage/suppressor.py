@@ -25,6 +25,7 @@ from onefold_storage.keyed_hash import KeyedHash
 from onefold_storage.sieve import Sieve
 from onefold_storage.suppression import Listed, SuppressionList
 from onefold_storage.suspects import suspects
+from onefold_storage.texts import Places
 
 _EMAIL = re.compile(r"[^\s\"',;|<>{}\[\]:=]+@[^\s\"',;|<>{}\[\]:=]+")
 _PHONE = re.compile(r"\+?\(?\d[\d\s().\-/]{5,}\d")
@@ -63,25 +64,20 @@ class Lookup:
         """A boolean per row: does one of its identifiers stand on the list? None where none of any row does."""
         if not self._hashes or not rows.num_rows:
             return None
-        if self._sieve is None:
-            found = self._looked_up(contract, rows)
-            return found.to_arrow() if found.any() else None
-        at = np.flatnonzero(suspects(contract, rows, self._sieve))
-        gone = at[self._looked_up(contract, rows.take(pa.array(at))).to_numpy()]
-        if not len(gone):
-            return None
-        mask = np.zeros(rows.num_rows, bool)
-        mask[gone] = True
-        return pa.array(mask)
+        gone = np.zeros(rows.num_rows, bool)
+        for scheme, at, values in self._suspects(contract, rows):
+            hit = [v for v in values.drop_nulls().unique().to_list() if self._keyed.of(scheme, v) in self._hashes]
+            if hit:
+                gone[at[values.is_in(hit).fill_null(value=False).to_numpy()]] = True
+        return pa.array(gone) if gone.any() else None
 
-    def _looked_up(self, contract: Contract, rows: pa.Table) -> pl.Series:
-        frame = cast("pl.DataFrame", pl.from_arrow(rows))
-        found = pl.repeat(False, frame.height, dtype=pl.Boolean, eager=True)
-        for scheme, values in identifiers(contract, frame):
-            distinct = values.drop_nulls().unique()
-            hit = [v for v in distinct if self._keyed.of(scheme, v) in self._hashes]
-            found = found | values.is_in(hit).fill_null(value=False)
-        return found
+    def _suspects(self, contract: Contract, rows: pa.Table) -> Iterator[tuple[str, Places, pl.Series]]:
+        if self._sieve is not None:
+            yield from suspects(contract, rows, self._sieve)
+            return
+        every = np.arange(rows.num_rows)
+        for scheme, values in identifiers(contract, cast("pl.DataFrame", pl.from_arrow(rows))):
+            yield scheme, every, values
 
     def suppressed_bad(self, contract: Contract | None, bad: Sequence[BadRow]) -> list[bool]:
         """A boolean per bad row: does what came hold an identifier that stands on the list?

@@ -1,4 +1,4 @@
-"""Which rows are worth a look at the suppression list: those of which an identifier passes the sieve.
+"""Which identifiers of a batch are worth a look at the suppression list: those that pass the sieve.
 
 Text that is in its normal form but for ASCII letters' case goes through the sieve as it lies in memory; other columns
 are brought to their normal form first.
@@ -6,46 +6,47 @@ are brought to their normal form first.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
 from onefold_storage.contracts import Contract
 from onefold_storage.identifiers import HASHED, identifiers_of_kind, record_columns, record_keys
-from onefold_storage.sieve import Sieve
+from onefold_storage.sieve import RECORD, Sieve
 from onefold_storage.texts import Places, Texts
-
-Mask = npt.NDArray[np.bool_]
 
 _BLANK = bytes(range(33))
 _PHONE_DIGITS = 9
 
 
-def suspects(contract: Contract, rows: pa.Table, sieve: Sieve) -> Mask:
-    """A boolean per row: may one of its identifiers stand on the list?"""
-    found = np.zeros(rows.num_rows, bool)
-    for values, text, starts, lengths in _identifiers(contract, rows):
-        passed = sieve.passes(text, starts, lengths)
-        if values.null_count:
-            found[np.flatnonzero(values.is_valid().to_numpy(zero_copy_only=False))] |= passed
-        else:
-            found |= passed
-    return found
+def suspects(contract: Contract, rows: pa.Table, sieve: Sieve) -> Iterator[tuple[str, Places, pl.Series]]:
+    """By scheme, the rows whose identifier may stand on the list, and those identifiers in their normal form.
 
-
-def _identifiers(contract: Contract, rows: pa.Table) -> Iterator[tuple[pa.Array, Texts, Places, Places]]:
-    """Each identifier's column, and where the bytes of its normal form are (of the values that are not null)."""
+    What `identifiers` gives for these rows, and of the others nothing that is on the list.
+    """
     for name, kind in contract.kinds.items():
         if kind in HASHED and name in rows.column_names:
-            yield _as_it_is(rows, name, kind) or _normal(identifiers_of_kind(_frame(rows, (name,)), name, kind))
-    for _, key in record_columns(contract):
+            scheme = contract.by_name[name].rules.scheme or kind
+            at = _passed(rows, (name,), kind, sieve, partial(identifiers_of_kind, name=name, kind=kind))
+            yield scheme, at, identifiers_of_kind(_frame(rows, (name,), at), name, kind)
+    for source, key in record_columns(contract):
         if set(key) <= set(rows.column_names):
-            at_once = _as_it_is(rows, key[0], "record") if len(key) == 1 else None
-            yield at_once or _normal(record_keys(_frame(rows, key), key))
+            at = _passed(rows, key, RECORD, sieve, partial(record_keys, key=key))
+            yield RECORD, at, f"{source}:" + record_keys(_frame(rows, key, at), key)
+
+
+def _passed(
+    rows: pa.Table, names: tuple[str, ...], kind: str, sieve: Sieve, normal: Callable[[pl.DataFrame], pl.Series]
+) -> Places:
+    """Places of the rows that pass the sieve with these columns."""
+    found = _as_it_is(rows, names[0], kind) if len(names) == 1 else None
+    values, text, starts, lengths = found or _normal(normal(_frame(rows, names)))
+    at = np.flatnonzero(sieve.passes(text, starts, lengths))
+    return np.flatnonzero(values.is_valid().to_numpy(zero_copy_only=False))[at] if values.null_count else at
 
 
 def _as_it_is(rows: pa.Table, name: str, kind: str) -> tuple[pa.Array, Texts, Places, Places] | None:
@@ -62,7 +63,7 @@ def _as_it_is(rows: pa.Table, name: str, kind: str) -> tuple[pa.Array, Texts, Pl
         return None
     if text.any_at(0, _BLANK) or text.any_at(-1, _BLANK):
         return None
-    if kind == "record" and text.any_at(-1, b"0") and text.count(b"."):  # may end in `.0`, which a key drops
+    if kind == RECORD and text.any_at(-1, b"0") and text.count(b"."):  # may end in `.0`, which a key drops
         return None
     if kind == "phone":
         plus = text.data[starts] == ord("+")
@@ -80,5 +81,6 @@ def _normal(values: pl.Series) -> tuple[pa.Array, Texts, Places, Places]:
     return array, text, text.starts, text.lengths
 
 
-def _frame(rows: pa.Table, names: tuple[str, ...]) -> pl.DataFrame:
-    return cast("pl.DataFrame", pl.from_arrow(rows.select(names)))
+def _frame(rows: pa.Table, names: tuple[str, ...], at: Places | None = None) -> pl.DataFrame:
+    some = rows.select(names)
+    return cast("pl.DataFrame", pl.from_arrow(some if at is None else some.take(pa.array(at))))
