@@ -28,6 +28,7 @@ class Receipt:
     `places`: what was removed by place: rows, objects or files. `files`: old files that went with them.
     `suppressed`: identifiers that may not land again. `shared`: identifiers left out because other customers carry
     them too. `scanned`: objects decoded afterwards; `left`: keys of those that still hold the person, none at best.
+    `versions`: what a bucket that somebody versions had kept of objects that were replaced or deleted.
     """
 
     golden_id: str
@@ -38,6 +39,7 @@ class Receipt:
     shared: int
     scanned: int
     left: tuple[str, ...] = field(default=())
+    versions: int = 0
 
     @property
     def complete(self) -> bool:
@@ -66,9 +68,10 @@ def _erase(installation: Installation, golden_id: str, now: datetime, actor: str
     places |= _take_out(installation, person, last=True)
     files += _sweep(installation, [n for n in installation.lake.names() if n in _LAST])
     files += _abandoned(installation)
+    versions = installation.lake.objects.forget_versions()
     scanned, left = rescan(installation.lake.objects, Terms.of(person.identifiers))
     receipt = Receipt(
-        person.golden_id, now, places, files, len(person.identifiers), person.shared, scanned, tuple(left)
+        person.golden_id, now, places, files, len(person.identifiers), person.shared, scanned, tuple(left), versions
     )
     detail = asdict(receipt) | {"erased_at": now.isoformat(), "left": list(left)}
     ledger.audit.add(actor, ERASED, person.golden_id, detail)

@@ -8,7 +8,6 @@ would be waited for without end.)
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Iterator
 from http.client import IncompleteRead
 from typing import Any
@@ -19,7 +18,7 @@ from fsspec.asyn import sync_wrapper
 from s3fs import S3FileSystem
 from s3fs.errors import translate_boto_error
 
-from onefold_storage.errors import NotFound, Unavailable
+from onefold_storage.errors import Forbidden, NotFound, Unavailable
 
 _SLOWEST = 256 * 1024
 """Bytes a second that a body takes at least, on top of the wait for the answer."""
@@ -67,7 +66,7 @@ class PatientS3(S3FileSystem):  # type: ignore[misc]
                     raise Unavailable(
                         f"storage does not answer ({type(error).__name__}); check ONEFOLD_S3_ENDPOINT, and that it runs"
                     ) from error
-            await asyncio.sleep(min(0.05 * 2**attempt, _BACKOFF) * random.uniform(0.5, 1))  # noqa: S311 - no secret
+            await asyncio.sleep(min(0.05 * 2**attempt, _BACKOFF))
             attempt += 1
 
     call_s3 = sync_wrapper(_call_s3)
@@ -102,13 +101,14 @@ def _whole(method: str, answer: Any) -> Any:
     """The answer; a deletion of many objects says in it which of them it refused, and s3fs does not look.
 
     Raises:
-        PermissionError: objects were not deleted.
+        Forbidden: objects were not deleted.
     """
     refused = answer.get("Errors") if method == "delete_objects" else None
     if refused:
-        raise PermissionError(
-            f"{len(refused)} objects were not deleted ({refused[0].get('Code')})"
-        ) from ClientError({"Error": refused[0]}, method)
+        raise Forbidden(
+            f"storage keeps {len(refused)} objects that were to be deleted ({refused[0].get('Code')}, "
+            f"{refused[0].get('Key')} first); the bucket locks them, or the user of the lake may not delete them"
+        )
     return answer
 
 

@@ -92,9 +92,21 @@ def make_delivery() -> Callable[..., Delivery]:
     return delivery_of
 
 
+@pytest.fixture(params=["file", pytest.param("s3", marks=pytest.mark.needs_minio)])
+def stored(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Where the lake of this test lies: `file`, `s3`, or a fixture that gives settings.
+
+    The environment says it, and so to other processes.
+    """
+    if request.param != "file":
+        for name, value in request.getfixturevalue("bucket" if request.param == "s3" else request.param).items():
+            monkeypatch.setenv(f"ONEFOLD_{name.upper()}", value)
+    return str(request.param)
+
+
 @pytest.fixture
-def installation(tmp_path: Path) -> Iterator[Installation]:
-    """An empty installation whose clock stands at the start of 2018."""
+def installation(tmp_path: Path, stored: str) -> Iterator[Installation]:
+    """An empty installation whose clock stands at the start of 2018; once with a folder, once with a bucket."""
     made = Installation(StorageSettings(home=tmp_path / "home", now=NOW))
     yield made
     made.ledger.close()
@@ -116,9 +128,14 @@ def _filled_once(tmp_path_factory: pytest.TempPathFactory, small_lake: dict[str,
 
 
 @pytest.fixture
-def filled(_filled_once: Path, tmp_path: Path) -> Iterator[Installation]:
+def filled(_filled_once: Path, tmp_path: Path, stored: str) -> Iterator[Installation]:
     """A copy of the small lake of three people, as after a refresh."""
     shutil.copytree(_filled_once, tmp_path / "home")
     made = Installation(StorageSettings(home=tmp_path / "home", now=NOW))
+    if stored != "file":  # no object names another by its full path, so that a lake may move
+        folder = tmp_path / "home" / "lake"
+        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+            made.lake.objects.put(str(path.relative_to(folder)), path.read_bytes())
+        shutil.rmtree(folder)
     yield made
     made.ledger.close()

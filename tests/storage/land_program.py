@@ -1,6 +1,6 @@
 """A program that lands eight packages of two sources and may die on the way; run by `test_landing_crashes.py`.
 
-Run with the globals `home` and `die_at`: None, or (what, nth time) at which it kills itself without a word.
+Run with the globals `settings` and `die_at`: None, or (what, nth time) at which it kills itself without a word.
 """
 
 from __future__ import annotations
@@ -8,8 +8,6 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -86,11 +84,11 @@ def arm(what: str, nth: int) -> None:
         Lake.commit = dies(Lake.commit, lambda _lake, name, *_: name.startswith(what), nth)  # type: ignore[method-assign]
 
 
-def run(home: str, die_at: tuple[str, int] | None) -> None:
+def run(settings: StorageSettings, die_at: tuple[str, int] | None) -> None:
     """Land everything, in order; what has landed is repeated."""
     if die_at:
         arm(*die_at)
-    installation = Installation(StorageSettings(home=Path(home), now=datetime(2018, 1, 1, tzinfo=UTC)))
+    installation = Installation(settings)
     for source, kind in (("log", "append"), ("table", "snapshot")):
         contract = contracts.parse(CONTRACT.format(id=source, delivery=kind), source)
         first = (
@@ -101,5 +99,5 @@ def run(home: str, die_at: tuple[str, int] | None) -> None:
     installation.ledger.close()
 
 
-if "home" in globals():
-    run(globals()["home"], globals()["die_at"])
+if "settings" in globals():
+    run(globals()["settings"], globals()["die_at"])

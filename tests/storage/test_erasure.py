@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import tempfile
 import zlib
 from datetime import UTC, datetime
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import polars as pl
 import pytest
+from minio import Minio
+from minio.versioningconfig import ENABLED, VersioningConfig
 
 from onefold_storage import erasers, erasure
+from onefold_storage.buckets import prepare
 from onefold_storage.erasure import erase
 from onefold_storage.errors import NotFound
 from onefold_storage.installation import Installation
 from onefold_storage.places import undeclared
 from onefold_storage.rescanning import Terms, rescan
+from onefold_storage.settings import StorageSettings
 
 NOW = datetime(2018, 1, 1, tzinfo=UTC)
 ANN = ("annabel", "crm:1'", "crm:1#", "ann-1", "card-0001")
@@ -25,24 +32,46 @@ ANN = ("annabel", "crm:1'", "crm:1#", "ann-1", "card-0001")
 
 
 def everything(installation: Installation) -> dict[str, str]:
-    """Every file of the home, decoded by other means than the code under test: DuckDB, sqlite3, plain reading."""
-    found: dict[str, str] = {}
-    for path in sorted(installation.settings.root.rglob("*")):
-        if not path.is_file():
-            continue
-        data = path.read_bytes()
-        if data[:4] == b"PAR1":
-            rows = duckdb.sql(f"SELECT * FROM read_parquet('{path}', hive_partitioning = false)").fetchall()
-            text = repr(rows)
-        elif data[:6] == b"SQLite":
-            with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as database:
-                names = [n for (n,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-                rows = [r for n in names for r in database.execute(f'SELECT * FROM "{n}"')]
-            text = repr([[_plain(v) for v in r] for r in rows])
-        else:
-            text = data.decode("utf-8", "replace")
-        found[str(path.relative_to(installation.settings.root))] = text.lower()
-    return found
+    """Every file of the home, decoded by other means than the code under test: DuckDB, sqlite3, plain reading.
+
+    Of a bucket every object and every old version of it is fetched for that.
+    """
+    with tempfile.TemporaryDirectory() as copies:
+        folders = [installation.settings.root]
+        if not installation.lake.objects.local:
+            fetch_all(installation.settings, Path(copies) / "lake")
+            folders.append(Path(copies))
+        return {str(path.relative_to(f)): _text(path) for f in folders for path in sorted(f.rglob("*"))}
+
+
+def fetch_all(settings: StorageSettings, folder: Path) -> None:
+    bucket, prefix = settings.lake.removeprefix("s3://").split("/", 1)
+    assert settings.s3_endpoint and settings.s3_secret_key
+    server, secret = settings.s3_endpoint.removeprefix("http://"), settings.s3_secret_key.get_secret_value()
+    client = Minio(server, access_key=settings.s3_access_key, secret_key=secret, secure=False)
+    for n, item in enumerate(client.list_objects(bucket, f"{prefix}/", recursive=True, include_version=True)):
+        name = str(item.object_name).removeprefix(f"{prefix}/")
+        if not item.is_delete_marker:
+            old = "" if item.is_latest == "true" else f".old-{n}"
+            client.fget_object(
+                bucket, str(item.object_name), str(folder / f"{name}{old}"), version_id=item.version_id
+            )
+
+
+def _text(path: Path) -> str:
+    if not path.is_file():
+        return ""
+    data = path.read_bytes()
+    if data[:4] == b"PAR1":
+        return repr(
+            duckdb.sql(f"SELECT * FROM read_parquet('{path}', hive_partitioning = false)").fetchall()
+        ).lower()
+    if data[:6] == b"SQLite":
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as database:
+            names = [n for (n,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+            rows = [r for n in names for r in database.execute(f'SELECT * FROM "{n}"')]
+        return repr([[_plain(v) for v in r] for r in rows]).lower()
+    return data.decode("utf-8", "replace").lower()
 
 
 def _plain(value: object) -> object:
@@ -232,10 +261,39 @@ def test_the_rescan_sees_through_compression_and_formats(filled: Installation) -
         assert not terms.found_in(text), text
 
 
+@pytest.fixture
+def versioned(minio: Any) -> dict[str, Any]:
+    """Settings of a lake in a bucket that somebody versioned."""
+    settings: dict[str, Any] = minio.settings("versioned")
+    administrator = StorageSettings(**settings, **minio.root())
+    prepare(administrator)
+    server = minio.endpoint.removeprefix("http://")
+    client = Minio(server, access_key=minio.root_user, secret_key=minio.root_password, secure=False)
+    client.set_bucket_versioning("versioned", VersioningConfig(ENABLED))
+    assert "versioning" in str(prepare(administrator).warning)
+    return settings
+
+
+@pytest.mark.parametrize("stored", [pytest.param("versioned", marks=pytest.mark.needs_minio)], indirect=True)
+def test_a_bucket_that_somebody_versions_keeps_no_old_version_of_the_person(filled: Installation) -> None:
+    objects = filled.lake.objects
+    objects.put("work/customers/note.txt", b"annabel@example.com")
+    objects.put("work/customers/note.txt", b"nobody")
+    objects.put("work/customers/gone.txt", b"annabel@example.com")
+    objects.delete("work/customers/gone.txt")
+    assert len([n for n in holding(filled, "annabel@example.com") if ".old-" in n]) == 2, "the old ones are found"
+    receipt = erase(filled, "g-ann", NOW)
+    assert (receipt.complete, receipt.versions > 2) == (True, True)
+    assert holding(filled, *ANN) == []
+    assert not [n for n in everything(filled) if ".old-" in n]
+    assert objects.keys("work") == [], "what was deleted did not come back"
+    assert filled.lake.rows("bronze/crm") == 2
+
+
 def test_an_object_that_nobody_erases_is_found_by_the_rescan(filled: Installation) -> None:
-    pl.DataFrame({"x": [["me: annabel@example.com"]]}).write_parquet(
-        filled.lake.objects.path("packages/stray.parquet")
-    )
+    stray = BytesIO()
+    pl.DataFrame({"x": [["me: annabel@example.com"]]}).write_parquet(stray)
+    filled.lake.objects.put("packages/stray.parquet", stray.getvalue())
     receipt = erase(filled, "g-ann", NOW)
     assert receipt.left == ("packages/stray.parquet",)
     assert not receipt.complete

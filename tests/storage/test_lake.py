@@ -12,7 +12,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from deltalake import DeltaTable
 
 from onefold_storage.errors import BadInput, Conflict, NotFound, Unavailable
 from onefold_storage.installation import Installation
@@ -62,7 +61,7 @@ def test_append_adds_and_replace_replaces(lake: Lake) -> None:
     third = lake.replace(SEGMENTS, _segments("d"))
     assert lake.read(SEGMENTS).column("golden_id").to_pylist() == ["d"]
     assert lake.read(SEGMENTS, version=first).num_rows == 2
-    assert lake.read(SEGMENTS).schema == DeltaTable(f"{lake.root}/{SEGMENTS}").to_pyarrow_table().schema
+    assert lake.read(SEGMENTS).schema == lake.handle(SEGMENTS).to_pyarrow_table().schema
     assert lake.append(SEGMENTS, _segments()) == third, "no rows, no commit"
     assert lake.names() == [SEGMENTS]
 
@@ -85,9 +84,13 @@ def test_a_part_of_another_partition_than_the_one_replaced_is_refused(lake: Lake
 
 def test_a_missing_or_cut_part_is_not_committed(lake: Lake) -> None:
     lake.append(SEGMENTS, _segments("a"))
-    for damage in (lambda p: p.unlink(), lambda p: p.write_bytes(p.read_bytes()[:-9])):
+    for whole in (False, True):
         (part,) = lake.parts(SEGMENTS, _segments("b"))
-        damage(Path(lake.root) / SEGMENTS / part.path)
+        key = f"{SEGMENTS}/{part.path}"
+        data = lake.objects.get(key) or b""
+        lake.objects.delete(key)
+        if whole:
+            lake.objects.put(key, data[:-9])
         with lake.lock(SEGMENTS), pytest.raises(Unavailable, match=part.path):
             lake.commit(SEGMENTS, [part])
     assert lake.version(SEGMENTS) == 1
@@ -96,10 +99,12 @@ def test_a_missing_or_cut_part_is_not_committed(lake: Lake) -> None:
 
 def test_a_part_of_another_schema_is_not_committed(lake: Lake) -> None:
     (part,) = lake.parts(SEGMENTS, _segments("a"))
-    path = Path(lake.root) / SEGMENTS / part.path
-    pq.write_table(pa.table({"golden_id": [1]}), path)
+    other = pa.BufferOutputStream()
+    pq.write_table(pa.table({"golden_id": [1]}), other)
+    data = other.getvalue().to_pybytes()
+    lake.objects.put(f"{SEGMENTS}/{part.path}", data)
     with lake.lock(SEGMENTS), pytest.raises(BadInput, match="another schema"):
-        lake.commit(SEGMENTS, [replace(part, size=path.stat().st_size)])
+        lake.commit(SEGMENTS, [replace(part, size=len(data))])
     assert not lake.exists(SEGMENTS) or lake.rows(SEGMENTS) == 0
 
 
@@ -154,12 +159,14 @@ def test_personal_columns_have_no_statistics(lake: Lake) -> None:
         {"record_key": ["crm:ann@example.com"], "golden_id": ["g1"], "valid_from": [NOW], "valid_to": [None]}
     )
     lake.append("identity/links", links)
-    log = "\n".join(p.read_text() for p in (Path(lake.root) / "identity/links/_delta_log").glob("*.json"))
+    commits = [k for k in lake.objects.keys("identity/links/_delta_log") if k.endswith(".json")]
+    log = "\n".join((lake.objects.get(k) or b"").decode() for k in commits)
     assert "example.com" not in log
     (added,) = (a for line in log.splitlines() if (a := json.loads(line).get("add")))
     assert json.loads(added["stats"])["maxValues"] == {"golden_id": "g1", "valid_from": "2018-01-01T00:00:00Z"}
-    (file,) = lake.files("identity/links")
-    group = pq.ParquetFile(file).metadata.row_group(0)
+    ((path, _),) = lake.standing("identity/links")
+    with lake.objects.open(f"identity/links/{path}") as file:
+        group = pq.ParquetFile(file).metadata.row_group(0)
     columns = {group.column(i).path_in_schema: group.column(i) for i in range(group.num_columns)}
     assert columns["record_key"].statistics is None
     assert columns["golden_id"].statistics.min == "g1"

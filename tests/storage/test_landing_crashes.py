@@ -21,8 +21,12 @@ _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload(["__main__", "onefold_storage.installation", "alembic.command"])
 
 
+def _settings(home: Path) -> StorageSettings:
+    return StorageSettings(home=home, now=datetime(2018, 1, 1, tzinfo=UTC))
+
+
 def _start(home: Path, die_at: tuple[str, int] | None = None) -> Any:
-    given = {"home": str(home), "die_at": die_at}
+    given = {"settings": _settings(home), "die_at": die_at}  # the environment of the fork server is an older one
     process = _context.Process(target=runpy.run_path, args=(str(PROGRAM),), kwargs={"init_globals": given})
     process.start()
     return process
@@ -36,7 +40,7 @@ def _finish(home: Path) -> None:
 
 def _facts(home: Path) -> dict[str, Any]:
     """Everything that must be the same whether or not a run was killed: rows, failed events, the book, the lake."""
-    installation = Installation(StorageSettings(home=home, now=datetime(2018, 1, 1, tzinfo=UTC)))
+    installation = Installation(_settings(home))
     lake = installation.lake
     books = installation.ledger.packages.list()
     installation.ledger.close()
@@ -78,8 +82,13 @@ POINTS = {
 }
 
 
-@pytest.mark.parametrize("point", POINTS)
-def test_killed_at_a_chosen_point(point: str, tmp_path: Path, undisturbed: dict[str, Any]) -> None:
+ON_A_BUCKET = ("between failed events and bronze, later", "between bronze and the ledger, of a snapshot")
+
+
+@pytest.mark.parametrize(
+    ("stored", "point"), [*(("file", p) for p in POINTS), *(("s3", p) for p in ON_A_BUCKET)], indirect=["stored"]
+)
+def test_killed_at_a_chosen_point(point: str, stored: str, tmp_path: Path, undisturbed: dict[str, Any]) -> None:
     process = _start(tmp_path, POINTS[point])
     process.join(60)
     assert process.exitcode == -9, "the program did not come to the point"
@@ -87,12 +96,12 @@ def test_killed_at_a_chosen_point(point: str, tmp_path: Path, undisturbed: dict[
     assert _facts(tmp_path) == undisturbed
 
 
-def test_killed_at_random_moments(tmp_path: Path, undisturbed: dict[str, Any]) -> None:
+def test_killed_at_random_moments(stored: str, tmp_path: Path, undisturbed: dict[str, Any]) -> None:
     chance = random.Random(20180101)
     kills = 0
-    for _ in range(9):
+    for _ in range(9 if stored == "file" else 5):
         process = _start(tmp_path)
-        time.sleep(chance.uniform(0.05, 0.6))
+        time.sleep(chance.uniform(0.05, 0.6 if stored == "file" else 2.0))
         process.kill()
         process.join(60)
         kills += process.exitcode == -9
