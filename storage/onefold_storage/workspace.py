@@ -20,11 +20,12 @@ from datetime import datetime
 from pathlib import Path
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from onefold_storage import contracts
 from onefold_storage.clock import Clock, FixedClock
 from onefold_storage.contracts import Contract
+from onefold_storage.declared import Declared
 from onefold_storage.errors import BadContract, NotFound
 from onefold_storage.settings import StorageSettings
 
@@ -38,10 +39,8 @@ FOLDERS = {
 FILES = {"survivorship": "survivorship.yaml", "data_uses": "data_uses.yaml", "workspace": "onefold.yaml"}
 
 
-class IdentitySettings(BaseModel):
+class IdentitySettings(Declared):
     """How identity resolution is held to what a person agreed to."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     most_changed: float = Field(
         default=0.1, ge=0, le=1, description="share of customers that one run may merge or split before it stops"
@@ -51,10 +50,8 @@ class IdentitySettings(BaseModel):
     )
 
 
-class WorkspaceSettings(BaseModel):
+class WorkspaceSettings(Declared):
     """What `onefold.yaml` may say."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = "onefold"
     now: datetime | None = Field(default=None, description="fixes the clock, for data of another time")
@@ -83,11 +80,7 @@ class Workspace:
         path = folder / FILES["workspace"]
         if not path.is_file():
             raise NotFound(f"{path}: no workspace here; `onefold init` makes one")
-        try:
-            return cls(folder, WorkspaceSettings.model_validate(_mapping(path)))
-        except ValidationError as error:
-            detail = error.errors(include_url=False, include_input=False)[0]
-            raise BadContract(f"{path}: {'.'.join(map(str, detail['loc']))}: {detail['msg']}") from error
+        return cls(folder, WorkspaceSettings.of(_mapping(path), str(path)))
 
     def contracts(self) -> list[Contract]:
         """Every data contract, by id.

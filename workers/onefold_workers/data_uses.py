@@ -11,14 +11,11 @@ What is not named is not allowed: a data use or channel that does not stand here
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
 from onefold_storage.contract_rules import LawfulBasis
-from onefold_storage.errors import BadContract
+from onefold_storage.declared import Declared
 
 ANY = "any"
 CONSENT = "consent"
@@ -29,10 +26,8 @@ _DEFAULT: dict[str, dict[str, LawfulBasis]] = {
 }
 
 
-class DataUses(BaseModel):
+class DataUses(Declared):
     """Lawful basis by data use and channel; channel `any` is use without contact, such as analysis."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     data_uses: dict[str, dict[str, LawfulBasis]] = Field(default_factory=lambda: dict(_DEFAULT))
 
@@ -45,20 +40,6 @@ class DataUses(BaseModel):
             if not channels:
                 raise ValueError(f"{use}: expected at least one channel with its lawful basis")
         return value
-
-    @classmethod
-    def of(cls, given: Mapping[str, Any], where: str) -> DataUses:
-        """The data uses in a mapping; `where` is how errors name it.
-
-        Raises:
-            BadContract: it says something unknown; the message names the key.
-        """
-        try:
-            return cls.model_validate(dict(given))
-        except ValidationError as error:
-            detail = error.errors(include_url=False, include_input=False)[0]
-            at = ".".join(str(p) for p in detail["loc"]) or "data_uses"
-            raise BadContract(f"{where}: {at}: {detail['msg']}") from error
 
     def frame(self) -> pl.DataFrame:
         """One row a data use and channel: data_use, channel, lawful_basis."""

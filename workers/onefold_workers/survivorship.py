@@ -18,12 +18,11 @@ The first rule decides, each further one breaks the ties of those before it, and
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from onefold_storage.errors import BadContract
+from onefold_storage.declared import Declared
 from onefold_storage.schema import PERSON
 
 Rule = Literal["most_trusted", "most_recent", "most_frequent", "most_complete", "longest"]
@@ -38,13 +37,7 @@ TRUST = 50
 """Trust of a source that nothing is said about, from 0 to 100."""
 
 
-class Description(BaseModel):
-    """Base: frozen, and no unknown key."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Group(Description):
+class Group(Declared):
     """Fields that one record wins together, so that no address is made of two.
 
     `needs`: records that have all of these come before those that do not (a bare postcode wins no address).
@@ -73,7 +66,7 @@ _ADDRESS = Group(
 )
 
 
-class Survivorship(Description):
+class Survivorship(Declared):
     """Rules for every field: those of its group, else its own, else the default.
 
     `fields` may name a person's fields, `external_ids` (their order), `attributes` (all further attributes) and
@@ -111,20 +104,6 @@ class Survivorship(Description):
                     )
                 seen[name] = label
         return self
-
-    @classmethod
-    def of(cls, given: Mapping[str, Any], where: str) -> Survivorship:
-        """The rules in a mapping; `where` is how errors name it.
-
-        Raises:
-            BadContract: it says something unknown; the message names the key.
-        """
-        try:
-            return cls.model_validate(dict(given))
-        except ValidationError as error:
-            detail = error.errors(include_url=False, include_input=False)[0]
-            at = ".".join(str(p) for p in detail["loc"]) or "rules"
-            raise BadContract(f"{where}: {at}: {detail['msg']}") from error
 
     def rules_of(self, field: str) -> Rules:
         """The chain of rules that decides a field outside groups."""

@@ -64,9 +64,8 @@ def survivorship_of(workspace: Workspace, contracts: list[Contract]) -> Survivor
     given = workspace.yaml("survivorship")
     trust = {c.id: c.rules.trust for c in contracts}
     stated = given.get("trust")
-    return Survivorship.model_validate(
-        {**given, "trust": {**trust, **(stated if isinstance(stated, dict) else {})}}
-    )
+    rules = {**given, "trust": {**trust, **stated}} if isinstance(stated, dict) else {"trust": trust, **given}
+    return Survivorship.of(rules, str(workspace.folder / FILES["survivorship"]))
 
 
 def purposes_of(contracts: list[Contract]) -> dict[str, tuple[str, ...]]:
