@@ -14,12 +14,15 @@ import polars as pl
 import pytest
 
 from onefold_storage.decisions import Decisions
+from onefold_storage.erasure import erase
 from onefold_storage.errors import Conflict, NotFound, QualityGate
 from onefold_storage.installation import Installation
+from onefold_storage.places import undeclared
 from onefold_storage.schema import CONTACT_RECORDS, EVIDENCE, HISTORY, HISTORY_EDGES, LINKS
 from onefold_storage.settings import StorageSettings
 from onefold_workers.cluster import cluster
 from onefold_workers.stages.asking import explain, review, what_if, who_was_who
+from onefold_workers.stages.housing import build_households
 from onefold_workers.stages.identity_model import known_model
 from onefold_workers.stages.resolving import REPORT, held_back
 
@@ -243,3 +246,25 @@ def test_who_was_who_as_of_a_date(home: Installation) -> None:
     assert then[1]["records"] == own
     assert who_was_who(later, [own[0]], NOW - timedelta(days=1))[0]["golden_id"] is None
     later.ledger.close()
+
+
+def test_an_erased_person_is_in_no_decision_and_the_others_stay_who_they_are(home: Installation) -> None:
+    a, b = two(home)
+    book = Decisions(home, "test")
+    book.merge(a, b, "one person")
+    book.override(a, "city", "Ham")
+    made["integrate"](home)
+    build_households(home)
+    gone = a if made["keys_of"](home, a) else b
+    keys = set(made["keys_of"](home, gone))
+    others = {k: g for k, g in made["owners"](home).items() if k not in keys}
+    receipt = erase(home, gone, NOW)
+    assert receipt.complete
+    for name in ("identity/evidence", "identity/overrides", "identity/history_edges", "identity/edges"):
+        rows = home.lake.scan(name).collect()
+        assert rows.height == 0 or not {k for c in rows.columns if c.endswith("_key") for k in rows[c]} & keys, name
+    assert receipt.places["identity/evidence"] > 0 < receipt.places["identity/history_edges"]
+    assert receipt.places["identity/overrides"] == 1
+    assert undeclared(home) == []
+    made["integrate"](home)
+    assert made["owners"](home) == others
