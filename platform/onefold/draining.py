@@ -20,6 +20,7 @@ from onefold_storage.settings import StorageSettings
 from onefold_workers.stages.draining import Drainer
 
 _IDLE_SECONDS = 0.5
+_PATIENCE = 15.0  # then the problem is told, and tried again
 _LONGEST_PAUSE = 5.0
 
 
@@ -52,6 +53,7 @@ def main() -> None:
     given = orjson.loads(sys.stdin.buffer.readline())
     kicked, ended = threading.Event(), threading.Event()
     settings = StorageSettings.model_validate(given["settings"])
+    settings = settings.model_copy(update={"s3_patience": min(settings.s3_patience, _PATIENCE)})
     drainer = Drainer(Installation(settings), given["own"], _tell)
     threading.Thread(target=_listen, args=(kicked, ended), daemon=True).start()
     run(drainer, kicked, ended, _tell)

@@ -18,6 +18,8 @@ from onefold_storage.wishes import Wishes
 
 _log = logging.getLogger(__name__)
 
+_PATIENCE = 5.0
+
 
 @dataclass(frozen=True)
 class View:
@@ -84,12 +86,19 @@ class Serving:
         return changed
 
     def follow(self, seconds: float) -> None:
-        """Look at the pointer now, and every so many seconds from a thread of its own."""
-        self.refresh()
-        self._thread = threading.Thread(target=self._loop, args=(seconds,), name="onefold-serving", daemon=True)
-        self._thread.start()
+        """Look at the pointer now, and every so many seconds, in a thread of its own.
 
-    def _loop(self, seconds: float) -> None:
+        Returns when the first look is done, or takes long: storage that is away keeps no API from starting.
+        """
+        looked = threading.Event()
+        given = (seconds, looked)
+        self._thread = threading.Thread(target=self._loop, args=given, name="onefold-serving", daemon=True)
+        self._thread.start()
+        looked.wait(_PATIENCE)
+
+    def _loop(self, seconds: float, looked: threading.Event) -> None:
+        self.refresh()
+        looked.set()
         while not self._stop.wait(seconds):
             self.refresh()
 

@@ -154,9 +154,12 @@ class Drainer:
         installation = self._installation
         try:
             contract = self._contracts.get(source)
+        except (BadInput, NotFound) as error:
+            return None, {"message": str(error), "contract": self._contract_hash(source)}
+        try:
             given = delivery(contract, segment.content, frames, installation.ledger.requests)
             package = installation.lander.land(contract, given)
-        except (BadInput, NotFound) as error:
+        except BadInput as error:
             return None, {"message": str(error), "contract": self._contract_hash(source)}
         except (Unavailable, Conflict):
             raise
