@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 import urllib3
 from urllib3.exceptions import HTTPError
@@ -64,11 +64,11 @@ class AdminApi:
 
     def drain(self, pool: int) -> None:
         """Begin to move everything out of a pool, by its number from 0."""
-        self._call("POST", "pools/decommission", {"pool": str(pool), "by-id": "true"})
+        self._call("POST", "pools/decommission", {"pool": self._named(pool)})
 
     def cancel_drain(self, pool: int) -> None:
         """Stop draining a pool; it takes new objects again."""
-        self._call("POST", "pools/cancel", {"pool": str(pool), "by-id": "true"})
+        self._call("POST", "pools/cancel", {"pool": self._named(pool)})
 
     def rebalance(self) -> None:
         """Begin to even out how full the pools are."""
@@ -85,8 +85,14 @@ class AdminApi:
         """Stop the rebalance; what was moved stays where it is now."""
         self._call("POST", "rebalance/stop")
 
+    def _named(self, pool: int) -> str:
+        """How the server calls a pool: its arguments, or their hash; numbers are not routed to these calls."""
+        return next(str(p["cmdline"]) for p in self.pools() if int(p["id"]) == pool)
+
     def _call(self, method: str, command: str, query: dict[str, str] | None = None) -> Any:
-        url = urlsplit(f"{self.endpoint}/minio/admin/v3/{command}?{urlencode(sorted((query or {}).items()))}")
+        url = urlsplit(
+            f"{self.endpoint}/minio/admin/v3/{command}?{urlencode(query or {}, quote_via=quote, safe='')}"
+        )
         try:
             answer = urllib3.request(
                 method, urlunsplit(url), headers=self._signed(method, url), retries=False,
