@@ -1,6 +1,6 @@
 """The workspace: a user's declarations, outside the package, one small file each.
 
-    onefold.yaml         the workspace's own settings: name, clock, truth to measure by
+    onefold.yaml         the workspace's own settings: name, clock, truth to measure by, what identity is held to
     contracts/*.yaml     data contracts, one a source
     features/*.py        feature views
     models/*.py          models
