@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 BIN := .venv/bin
-.PHONY: help setup demo test minio up-local down-local chaos lint format lock secrets clean
+.PHONY: help setup demo test minio up-local down-local image image-test chaos lint format lock secrets clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,12 @@ up-local: minio ## the services of docker-compose.yml as processes here: ONLY="a
 
 down-local: ## end what make up-local started; what it keeps stays in $ONEFOLD_HOME/local
 	@$(BIN)/python -m infra.local down
+
+image: ## the product's images, with docker, podman or buildah
+	@infra/image.sh
+
+image-test: setup ## build the images with buildah and ask their entry points; minutes
+	@$(BIN)/pytest -m image tests/infra
 
 secrets: ## random secrets for docker-compose.yml into .env, where one is missing
 	@infra/secrets.sh

@@ -80,6 +80,10 @@ PARTS: dict[str, Callable[[], str | None]] = {
         _lacking("minio") or _lacking("s3fs") or (None if minio_bin() else "no MinIO server (make minio gets one)")
     ),
     "go": lambda: None if shutil.which("go") else "no Go client (Debian: apt install golang-go)",
+    "buildah": lambda: (
+        _programs({"buildah": "buildah", "debootstrap": "debootstrap"})
+        or (None if os.getuid() == 0 else "only root can build images without namespaces")
+    ),
     "services": lambda: _programs(
         {
             "haproxy": "haproxy",
