@@ -1,7 +1,7 @@
 """Lines that hold one JSON object each, to tables of strings: what NDJSON and JSON files share.
 
 A string stays as it is; numbers and booleans become their JSON text, nested values too; null and a missing key
-are both null. Polars reads a block at once; a block in which it refuses a line is looked at line by line.
+are both null. Arrow or Polars reads a block at once; a block in which it refuses a line is looked at line by line.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import polars as pl
 import pyarrow as pa
 
 from onefold_storage.deliveries import BadRow, Batch
+from onefold_workers.connectors.formats._quick_objects import QuickObjects
 
 # In the text of nested values Polars 2.1 leaves backslashes, control characters and quotes in keys as they are.
 _MISWRITTEN = re.compile(rb'\\u00(?:[01]|5[cC])|\\[\\tbf]|\\.[^"\\]*(?:\\.[^"\\]*)*"\s*:')
@@ -37,11 +38,14 @@ class Objects:
     keys: dict[str, None] = field(default_factory=dict)
     row: int = 0
     line: int = 1
+    _quick: QuickObjects = field(default_factory=QuickObjects)
 
     def batch(self, data: bytes) -> Batch:
         """The rows of whole lines; blank lines are none."""
         lines = int(np.count_nonzero(np.frombuffer(data, np.uint8) == 10)) + (not data.endswith(b"\n"))
-        table = None if _has_half_pair(data) else self._read(_rewritten(data), lines)
+        table = self._quick.read(data, tuple(self.keys), lines)
+        if table is None and not _has_half_pair(data):
+            table = self._read(_rewritten(data), lines)
         if table is None:
             batch = self._slowly(data)
         else:
