@@ -16,7 +16,7 @@ import polars as pl
 
 from onefold_workers.identity.comparison import AREA
 from onefold_workers.identity.fields import IDENTIFIER
-from onefold_workers.identity.names import standard_given
+from onefold_workers.identity.names import standard_form, standard_given
 from onefold_workers.identity.people import People
 from onefold_workers.identity.text import Codes, Values, skeleton
 
@@ -163,6 +163,12 @@ def prepare_keys(name: str, values: Values) -> None:
     for key, (of, form) in _KEYS.items():
         if of == name and form is not None:
             values.part(f"key {key}", form)
+
+
+def key_form(key: str) -> tuple[str, pl.Expr]:
+    """The field that a key is made of, and the key's text as an expression over the field's values, column `v`."""
+    field, form = _KEYS.get(key, (key, None))
+    return field, standard_form(_V) if key == "given" else _V if form is None else form
 
 
 def _unordered(a: Codes, b: Codes) -> Keyed:

@@ -42,6 +42,7 @@ class StoredPeople:
     slots: dict[str, Handle]
     names: tuple[Handle, Handle, Handle] | None
     counted: Handle | None = None
+    words: Handle | None = None
     name: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def open(self) -> People:
@@ -69,7 +70,8 @@ def _opened(key: _ByName) -> People:
     }
     slots = {n: get(h) for n, h in stored.slots.items()}
     names = tuple(get(h) for h in stored.names) if stored.names else None
-    people = assembled(stored.size, [Coded(columns, slots, names)])
+    words = get(stored.words) if stored.words is not None else None
+    people = assembled(stored.size, [Coded(columns, slots, names, words)])
     return people if stored.counted is None else replace(people, counted=get(stored.counted))
 
 
@@ -94,14 +96,15 @@ def code_people(
     coded = {n: v for n, v in sorted(coded.items()) if n in kept}
     slots = {n: s for p in parts for n, s in sorted(p[1].items()) if n in kept}
     names = next((p[2] for p in parts if p[2] is not None), None)
-    return StoredPeople(desk, records.height, coded, slots, names)
+    words = next((p[3] for p in parts if p[3] is not None), None)
+    return StoredPeople(desk, records.height, coded, slots, names, words=words)
 
 
 def _laid(desk: Desk, column: pl.Series) -> Handle:
     return desk.put(column.alias("v"))
 
 
-Part = tuple[dict[str, StoredValues], dict[str, Handle], tuple[Handle, Handle, Handle] | None]
+Part = tuple[dict[str, StoredValues], dict[str, Handle], tuple[Handle, Handle, Handle] | None, Handle | None]
 
 
 def _code(task: tuple[Desk, str, list[tuple[str, Handle]], frozenset[str] | None]) -> Part:
@@ -115,6 +118,7 @@ def _code(task: tuple[Desk, str, list[tuple[str, Handle]], frozenset[str] | None
         {n: _store(desk, v) for n, v in coded.columns.items()},
         {n: desk.put(s) for n, s in coded.slots.items()},
         None if coded.names is None else tuple(desk.put(c) for c in coded.names),
+        None if coded.words is None else desk.put(coded.words),
     )
 
 
@@ -135,7 +139,7 @@ def keep_rows(stored: StoredPeople, rows: Rows, counted: Any, run_tasks: RunTask
     columns = {n: replace(stored.columns[n], codes=h) for n, h in zip(named, done, strict=False)}
     slots = dict(zip(stored.slots, done[len(named) :], strict=False))
     names = tuple(done[len(named) + len(slots) :]) if stored.names else None
-    return StoredPeople(desk, len(rows), columns, slots, names, desk.put(counted))
+    return StoredPeople(desk, len(rows), columns, slots, names, desk.put(counted), stored.words)
 
 
 def _pick(task: tuple[Desk, Handle, Handle]) -> Handle:
@@ -148,4 +152,4 @@ def in_memory(people: People) -> StoredPeople:
     """People of this process, as tasks of this process take them."""
     columns = {n: StoredValues(v.codes, v.values, v.parts) for n, v in people.columns.items()}
     names = (people.tokens, people.given_token, people.family_token)
-    return StoredPeople(InMemory(), people.size, columns, people.slots, names, people.counted)
+    return StoredPeople(InMemory(), people.size, columns, people.slots, names, people.counted, people.words)

@@ -44,18 +44,25 @@ def count_values(stored: StoredPeople, owner: Rows, salt: str | None, run_tasks:
     return {f.name: c for f, c in zip(fields, done, strict=True)}
 
 
-def known_shares(stored: StoredPeople, model: IdentityModel, run_tasks: RunTasks) -> dict[str, Handle]:
-    """Handles of the share of persons by code, by field, as a model has them."""
+def known_shares(
+    stored: StoredPeople, model: IdentityModel, copied: Rows, run_tasks: RunTasks
+) -> dict[str, Handle]:
+    """Handles of the share of persons by code, by field, as a model has them.
+
+    `copied`: records that stand for several.
+    """
+    laid = stored.desk.put(copied)
     fields = [f.name for f in derive(stored.columns) if f.name not in NO_FREQUENCY]
-    tasks = [(stored, n, model.frequencies.get(n, {}), model.rare.get(n, 1.0), model.salt) for n in fields]
+    tasks = [(stored, n, model.frequencies.get(n, {}), model.rare.get(n, 1.0), model.salt, laid) for n in fields]
     return dict(zip(fields, run(run_tasks, _look_up, tasks), strict=True))
 
 
-def _look_up(task: tuple[StoredPeople, str, dict[str, float], float, str]) -> Handle:
-    stored, name, table, rare, salt = task
+def _look_up(task: tuple[StoredPeople, str, dict[str, float], float, str, Handle]) -> Handle:
+    stored, name, table, rare, salt, copied = task
     values = stored.open().columns[name]
     slots = stored.open().slots.get(name, values.codes)
-    held = np.bincount(slots[slots >= 0], minlength=values.size)
+    again = slots[stored.desk.get(copied)]
+    held = np.bincount(np.concatenate([slots[slots >= 0], again[again >= 0]]), minlength=values.size)
     return stored.desk.put(shares_of(values, table, rare, salt, held))
 
 

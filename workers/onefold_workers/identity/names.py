@@ -9,7 +9,7 @@ import numpy.typing as npt
 import polars as pl
 
 from onefold_workers.identity.nicknames import nicknames
-from onefold_workers.identity.text import Codes, Values, encode, folded, recode
+from onefold_workers.identity.text import Codes, Values, folded, recode
 
 TOKENS = 6
 """Tokens of a person's names that are kept."""
@@ -36,6 +36,7 @@ class Names:
     tokens: Codes
     given_token: Codes
     family_token: Codes
+    words: pl.Series
 
 
 def parsed(full: pl.Expr) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
@@ -80,8 +81,8 @@ def read_names(
         last = _filled(last, recode(full, frame["f"]))
         lists.append((full.codes, frame["t"]))
     lists[:0] = [(p.codes, _clean_list(p)) for p in (first, last, parts[2])]
-    tokens, (given_token, family_token) = _tokens(lists, rows)
-    return Names(first, last, tokens, given_token, family_token)
+    tokens, (given_token, family_token), words = _tokens(lists, rows)
+    return Names(first, last, tokens, given_token, family_token, words)
 
 
 def _clean_list(values: Values) -> pl.Series:
@@ -95,11 +96,13 @@ def _filled(values: Values, other: Values) -> Values:
     return recode(both, both.series()) if both.size else both
 
 
-def _tokens(lists: list[tuple[Codes, pl.Series]], rows: int) -> tuple[Codes, tuple[Codes, Codes]]:
-    """Token matrix over all name columns; with the first given and the last family token's codes."""
+def _tokens(lists: list[tuple[Codes, pl.Series]], rows: int) -> tuple[Codes, tuple[Codes, Codes], pl.Series]:
+    """Token matrix over all name columns; the first given and the last family token's codes; and the words."""
     wide = [s.to_frame("t").select(pl.col("t").cast(pl.List(pl.String))) for _, s in lists]
-    words = encode(pl.concat([w["t"].list.explode() if w.height else pl.Series([], dtype=pl.String) for w in wide]))
-    vocabulary = pl.DataFrame({"t": words.series(), "code": np.arange(words.size, dtype=np.int32)})
+    found = [w["t"].list.explode() if w.height else pl.Series("t", [], dtype=pl.String) for w in wide]
+    # In the order of the words, so that which tokens of a very long name are kept depends on that name alone.
+    words = pl.concat(found).drop_nulls().unique().sort()
+    vocabulary = pl.DataFrame({"t": words, "code": np.arange(len(words), dtype=np.int32)})
     out = np.full((rows, 0), -1, dtype=np.int32)
     ends: list[Codes] = []
     for i, ((codes, _), frame) in enumerate(zip(lists, wide, strict=True)):
@@ -113,7 +116,7 @@ def _tokens(lists: list[tuple[Codes, pl.Series]], rows: int) -> tuple[Codes, tup
         if i < 2:
             ends.append(block[:, 0] if i == 0 else _last(block))
         out = np.concatenate([out, block], axis=1)
-    return _distinct(out)[:, :TOKENS], (ends[0], ends[1])
+    return _distinct(out)[:, :TOKENS], (ends[0], ends[1]), words
 
 
 def _last(block: Codes) -> Codes:
@@ -131,9 +134,13 @@ def _distinct(tokens: Codes) -> Codes:
 def standard_given(given: Values) -> Codes:
     """The first token of each given name as the standard form of its nickname group, code by
     distinct value."""
+    return given.part("standard", standard_form(pl.col("v")))
+
+
+def standard_form(given: pl.Expr) -> pl.Expr:
+    """The first token of given names as the standard form of its nickname group."""
     table = nicknames()
-    first = pl.col("v").str.extract(r"^(\S+)", 1)
-    return given.part("standard", first.replace(list(table), list(table.values())))
+    return given.str.extract(r"^(\S+)", 1).replace(list(table), list(table.values()))
 
 
 def overlap(left: Codes, right: Codes) -> npt.NDArray[np.bool_]:

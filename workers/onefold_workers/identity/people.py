@@ -7,7 +7,7 @@ neither on the order of arrival nor on how often a record was copied.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,7 @@ class People:
     """`size` records: `columns` holds the compared values by field name, `tokens` the tokens of their names.
 
     `slots`: identifiers by field name where a record has several of a scheme, shape (size, slots).
-    `holders`: see `conflicts.py`. `copies`: how many records each one stands for.
+    `words`: the vocabulary of the tokens. `holders`: see `conflicts.py`. `copies`: how many records each one stands for.
     """
 
     size: int
@@ -40,6 +40,7 @@ class People:
     counted: npt.NDArray[np.float64] | None = None
     holders: Codes | None = None
     copies: npt.NDArray[np.integer] | None = None
+    words: pl.Series | None = None
 
     @property
     def persons(self) -> npt.NDArray[np.float64]:
@@ -69,6 +70,7 @@ class People:
             self.family_token[rows],
             {n: s[rows] for n, s in self.slots.items()},
             None if self.counted is None else self.counted[rows],
+            words=self.words,
         )
 
 
@@ -95,6 +97,7 @@ class Coded:
     columns: dict[str, Values]
     slots: dict[str, Codes] = field(default_factory=dict)
     names: tuple[Codes, Codes, Codes] | None = None
+    words: pl.Series | None = None
 
 
 NAMES, BIRTH, IDS, ATTRIBUTES = "names", "birth_date", "external_ids", "attributes"
@@ -122,7 +125,7 @@ def code_group(group: str, records: pl.DataFrame, fields: frozenset[str] | None 
     if fields is None:
         return coded
     slots = {n: s for n, s in coded.slots.items() if n in fields}
-    return Coded({n: v for n, v in coded.columns.items() if n in fields}, slots, coded.names)
+    return replace(coded, columns={n: v for n, v in coded.columns.items() if n in fields}, slots=slots)
 
 
 def _code_group(group: str, records: pl.DataFrame, fields: frozenset[str] | None) -> Coded:
@@ -150,20 +153,21 @@ def _coded_names(records: pl.DataFrame) -> Coded:
         columns["middle_name"] = Values(rest[:, 0], pl.Series(np.arange(rest.max() + 1)).cast(pl.String))
         slots["middle_name"] = rest
     columns = {n: v for n, v in columns.items() if v.known.any()}
-    return Coded(columns, slots, (names.tokens, names.given_token, names.family_token))
+    return Coded(columns, slots, (names.tokens, names.given_token, names.family_token), names.words)
 
 
 def assembled(size: int, parts: Iterable[Coded]) -> People:
     """People from their coded groups."""
     columns: dict[str, Values] = {}
     slots: dict[str, Codes] = {}
+    words: pl.Series | None = None
     none = np.full((size, 0), -1, dtype=np.int32)
     names: tuple[Codes, Codes, Codes] = (none, np.full(size, -1, np.int32), np.full(size, -1, np.int32))
     for part in parts:
         columns |= part.columns
         slots |= part.slots
-        names = part.names or names
-    return People(size, dict(sorted(columns.items())), *names, dict(sorted(slots.items())))
+        names, words = part.names or names, words if part.words is None else part.words
+    return People(size, dict(sorted(columns.items())), *names, dict(sorted(slots.items())), words=words)
 
 
 def encode_people(records: pl.DataFrame, fields: frozenset[str] | None = None) -> People:

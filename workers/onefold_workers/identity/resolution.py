@@ -25,11 +25,13 @@ from onefold_workers.identity.comparing import (
     weigh_pairs,
     weigh_shares,
 )
-from onefold_workers.identity.conflicts import of_profiles, sole_holders
+from onefold_workers.identity.conflicts import of_profiles, own_keys, sole_holders
 from onefold_workers.identity.desk import Desk, InFolder, InMemory
 from onefold_workers.identity.frequencies import known_shares
 from onefold_workers.identity.grouping import BIRTH, NONE, Ground, clustered, completed
+from onefold_workers.identity.keeping import Kept
 from onefold_workers.identity.learning import Knowledge, learn
+from onefold_workers.identity.marking import mark, set_apart
 from onefold_workers.identity.model import IdentityModel
 from onefold_workers.identity.pairing import find_candidates
 from onefold_workers.identity.people import People, Rows, profiles
@@ -47,13 +49,14 @@ class Resolution:
 
     `clusters`: record_key, cluster (int64, numbered in the order of the keys). `edges`: as the table
     `identity/edges`, sorted by keys. `model`: what the pairs were weighed with. `report`: counts and
-    distributions, without personal data.
+    distributions, without personal data. `kept`: what a later run needs to add records to this one, if asked for.
     """
 
     clusters: pl.DataFrame
     edges: pl.DataFrame
     model: IdentityModel
     report: dict[str, Any]
+    kept: Kept | None = None
 
 
 def resolve(
@@ -67,6 +70,7 @@ def resolve(
     threshold: float | None = None,
     salt: str = "onefold",
     many: Sequence[str] = (),
+    keep: bool = False,
 ) -> Resolution:
     """Find which records belong to one person.
 
@@ -82,6 +86,7 @@ def resolve(
         threshold: mean match weight in bits from which clusters are one, instead of the model's.
         salt: key of the hashes in a learned model.
         many: schemes of external IDs of which one person may have several keys in one source (`conflicts.py`).
+        keep: say what `resolve_more` needs, too.
 
     Raises:
         BadInput: `record_key` is missing or null somewhere.
@@ -89,7 +94,7 @@ def resolve(
     _check(records)
     ordered = _ordered(records)
     with _desk(scratch) as desk:
-        return _resolve(ordered, desk, model, evidence, run_tasks, rules, threshold, salt, many)
+        return _resolve(ordered, desk, model, evidence, run_tasks, rules, threshold, salt, many, keep)
 
 
 @contextmanager
@@ -117,11 +122,13 @@ def _resolve(
     threshold: float | None,
     salt: str,
     many: Sequence[str],
+    keep: bool,
 ) -> Resolution:
     keys = ordered["record_key"]
     everyone = code_people(ordered, None, desk, run_tasks)
-    must, cannot = _decisions(keys, evidence)
-    first, place = profiles(everyone.open(), np.unique(np.concatenate([must.ravel(), cannot.ravel()])))
+    must, cannot = decided_rows(keys, evidence)
+    decided = np.unique(np.concatenate([must.ravel(), cannot.ravel()]))
+    first, place = profiles(everyone.open(), decided)
     copies = np.bincount(place, minlength=len(first))
     rich = _rich(everyone.open(), len(keys), model)[first]
     stored = keep_rows(everyone, first, np.where(rich, 1.0, copies), run_tasks)
@@ -140,24 +147,35 @@ def _resolve(
         shares, _, _ = compare_candidates(stored, candidates, run_tasks)
         knowledge = learn(stored, ground, candidates, shares, salt, run_tasks)
         model = _with_threshold(knowledge.model, threshold)
-        weighing = _weighing(stored, model, knowledge)
+        weighing = _weighing_of(stored, model, knowledge)
         close, histogram = weigh_shares(weighing, shares, run_tasks)
     else:
         model = _with_threshold(model, threshold)
-        knowledge = Knowledge(model, {}, known_shares(stored, model, run_tasks))
-        weighing = _weighing(stored, model, knowledge)
+        knowledge = Knowledge(model, {}, known_shares(stored, model, np.flatnonzero(copies > 1), run_tasks))
+        weighing = _weighing_of(stored, model, knowledge)
         _, parts, histogram = compare_candidates(stored, candidates, run_tasks, weighing)
         close = together(parts)
+    # From here on all follows from the model and the records, so that another run under the model agrees.
+    rich = _rich(everyone.open(), len(keys), model)[first]
+    ground = replace(ground, copies=np.where(rich, copies, 1))
     near, component, _ = completed(ground, close, weighing, model.largest, run_tasks)
     label = clustered(ground, near, component, model.threshold, desk, run_tasks)
-    own = _copies(weighing, copies, rich, run_tasks)
-    cluster = _spread(label, place, first, own, model.threshold)
+    own = copies_weight(weighing, copies, rich, run_tasks)
+    cluster = spread_over(label, place, first, own, model.threshold)
     inner = near.at(near.pairs.rules == 0)
     found = together([close, inner])
     likely = int((found.weight > model.threshold).sum())
     report = figures(cluster, stored, candidates, inner.pairs.size, histogram, likely, knowledge.expected, model)
     table = edges(keys, first, place, found, own, copies, model, candidates.rules)
-    return Resolution(pl.DataFrame({"record_key": keys, "cluster": cluster}), table, model, report)
+    kept = None
+    if keep and candidates.rules == model.rules:
+        marked = mark(everyone, model.rules, everyone.columns, model.salt, run_tasks)
+        profile = set_apart(marked.profile, decided, keys, model.salt)
+        lead = first[place] == np.arange(len(keys))
+        own_schemes = own_keys(ordered, many)
+        fields = tuple(everyone.columns)
+        kept = Kept(keys, component[place], cluster, lead, profile, marked.keys, fields, own_schemes)
+    return Resolution(pl.DataFrame({"record_key": keys, "cluster": cluster}), table, model, report, kept)
 
 
 def _rich(people: People, records: int, model: IdentityModel | None) -> npt.NDArray[np.bool_]:
@@ -165,7 +183,7 @@ def _rich(people: People, records: int, model: IdentityModel | None) -> npt.NDAr
     return tells_a_person(people, log2(1 / max(records, FEW)) if model is None else log2(model.priors.same))
 
 
-def _weighing(stored: StoredPeople, model: IdentityModel, knowledge: Knowledge) -> Weighing:
+def _weighing_of(stored: StoredPeople, model: IdentityModel, knowledge: Knowledge) -> Weighing:
     return Weighing(stored, replace(model, frequencies={}, rare={}), knowledge.shares)
 
 
@@ -205,7 +223,7 @@ def _ordered(records: pl.DataFrame) -> pl.DataFrame:
     return ordered.unique("record_key", keep="first", maintain_order=True)
 
 
-def _decisions(keys: pl.Series, evidence: pl.DataFrame | None) -> tuple[Rows, Rows]:
+def decided_rows(keys: pl.Series, evidence: pl.DataFrame | None) -> tuple[Rows, Rows]:
     """Pairs of rows that must and cannot be one, shape (n, 2); the latest decision on a pair counts."""
     if evidence is None or not evidence.height:
         return NONE, NONE
@@ -228,7 +246,7 @@ def _decisions(keys: pl.Series, evidence: pl.DataFrame | None) -> tuple[Rows, Ro
     return by[0], by[1]
 
 
-def _copies(weighing: Weighing, copies: Rows, rich: npt.NDArray[np.bool_], run_tasks: RunTasks) -> Bits:
+def copies_weight(weighing: Weighing, copies: Rows, rich: npt.NDArray[np.bool_], run_tasks: RunTasks) -> Bits:
     """For profiles that several records share: the weight of two such records; elsewhere not a number.
 
     A record that says enough to tell a person is one person however often it was copied.
@@ -242,7 +260,7 @@ def _copies(weighing: Weighing, copies: Rows, rich: npt.NDArray[np.bool_], run_t
     return own
 
 
-def _spread(label: Rows, place: Rows, first: Rows, own: Bits, threshold: float) -> Rows:
+def spread_over(label: Rows, place: Rows, first: Rows, own: Bits, threshold: float) -> Rows:
     """Clusters of records: copies follow their profile where it says enough about a person, else stand alone."""
     cluster = label[place]
     alone = (own[place] <= threshold) & (first[place] != np.arange(len(place)))
