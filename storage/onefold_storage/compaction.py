@@ -75,6 +75,7 @@ def compact(lake: Lake, name: str) -> tuple[int, int]:
 
 
 def _write(lake: Lake, name: str, files: list[SmallFile]) -> int:
+    lake.must_hold(name)
     shape, partition = lake.shape(name), dict(files[0].partition)
     writer = lake.writer(name, shape=shape, partition=partition)
     with ThreadPoolExecutor(_THREADS) as pool:

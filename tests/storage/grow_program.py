@@ -25,7 +25,7 @@ from onefold_storage.deliveries import Batch, Delivery
 from onefold_storage.installation import Installation
 from onefold_storage.settings import StorageSettings
 
-ROWS, HEAVY, LIGHT = 50, 8, 100
+ROWS, HEAVY, LIGHT = 50, 6, 100
 CONTRACT = """
 kind: DataContract
 apiVersion: v3.1.0
