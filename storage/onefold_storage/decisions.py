@@ -15,6 +15,7 @@ import polars as pl
 import pyarrow as pa
 
 from onefold_storage.errors import BadInput, Conflict, NotFound
+from onefold_storage.evidence import pins, standing
 from onefold_storage.installation import Installation
 from onefold_storage.lake import Lake
 from onefold_storage.schema import CONTACT_RECORDS, EVIDENCE, LINKS, OVERRIDES, PERSON
@@ -75,23 +76,21 @@ class Decisions:
         return self._decide("reject", [(a.keys[0], b.keys[0], "cannot_link")], reason, a, b)
 
     def merge(self, left: str, right: str, reason: str | None = None) -> Decided:
-        """Two customers (or records) are one person: all of their records are linked.
+        """Two customers (or records) are one person: each record of one is linked to each of the other.
 
         Raises:
-            Conflict: they are one already.
+            Conflict: they are one already, or have too many records for one decision.
         """
         a, b = self.side(left), self.side(right)
         if a.golden_id is not None and a.golden_id == b.golden_id and not (a.record and b.record):
             raise Conflict("merge: the two are one customer already")
-        first, *others = dict.fromkeys((*a.keys, *b.keys))
-        lifted = _across(self.standing(), a.keys, b.keys, "cannot_link")
-        rows = [(x, y, "withdrawn") for x, y in lifted] + [(first, other, "must_link") for other in others]
-        return self._decide("merge", rows, reason, a, b)
+        return self._decide("merge", self._said(a.keys, b.keys, "must_link"), reason, a, b)
 
     def unmerge(self, named: list[str], reason: str | None = None) -> Decided:
         """Records leave their customer: those named, or those that a golden ID had before it was merged away.
 
-        Must-links that held them, with all of the decision that made them, are taken back.
+        None of them is to be one with any that stays; what was decided among those that leave, and among those that
+        stay, holds on.
 
         Raises:
             Conflict: there is nothing to part, or too much for one decision.
@@ -99,13 +98,7 @@ class Decisions:
         leaving, stays = self._parted(named)
         if not stays:
             raise Conflict("unmerge: this customer has no other records, there is nothing to part")
-        if len(leaving.keys) * len(stays) > MOST_ROWS:
-            raise Conflict(f"unmerge: more than {MOST_ROWS:,} pairs to part; name fewer records")
-        held = self.standing()
-        lifted = _batches(held, _across(held, leaving.keys, stays, "must_link"))
-        rows = [(x, y, "withdrawn") for x, y in lifted]
-        rows += [(x, y, "cannot_link") for x in leaving.keys for y in stays]
-        return self._decide("unmerge", rows, reason, leaving)
+        return self._decide("unmerge", self._said(leaving.keys, stays, "cannot_link"), reason, leaving)
 
     def withdraw(self, left: str, right: str, reason: str | None = None) -> Decided:
         """Take back every decision that stands between two records or customers, each as a whole.
@@ -114,7 +107,12 @@ class Decisions:
             NotFound: none stands.
         """
         a, b, held = self.side(left), self.side(right), self.standing()
-        found = _batches(held, _across(held, a.keys, b.keys, None))
+        one, other = a.keys, b.keys
+        if a.golden_id == b.golden_id and not (a.record or b.record):  # merged meanwhile: what each of them had
+            gone = right if a.golden_id == left else left
+            leaving, one = self._parted([gone])
+            other = leaving.keys
+        found = _batches(held, _across(held, one, other))
         if not found:
             raise NotFound("withdraw: no decision stands between these two")
         return self._decide("withdraw", [(x, y, "withdrawn") for x, y in found], reason, a, b)
@@ -129,13 +127,12 @@ class Decisions:
         wanted = golden_id
         _answering(self._lake, wanted)  # it must have been given once
         key, holders = a.keys[0], _keys_of(self._lake, wanted)
-        pinned = self._evidence().filter(pl.col("verdict") == "pinned")["left_key"].n_unique()
-        if pinned >= MOST_PINS:
+        if pins(self._evidence()).height >= MOST_PINS:
             raise Conflict(f"pin: {MOST_PINS:,} records are pinned, which is the most; unpin some")
         rows = [(key, wanted, "pinned")]
         if holders and key not in holders:
-            rows.append((key, holders[0], "must_link"))
-            rows += [(key, k, "cannot_link") for k in _keys_of(self._lake, a.golden_id) if k != key]
+            former = tuple(k for k in _keys_of(self._lake, a.golden_id) if k != key)
+            rows += self._said((key,), holders, "must_link") + self._said((key,), former, "cannot_link")
         return self._decide("pin", rows, reason, a, Side((), wanted, record=False))
 
     def unpin(self, record: str, reason: str | None = None) -> Decided:
@@ -187,11 +184,18 @@ class Decisions:
 
     def standing(self) -> pl.DataFrame:
         """The decisions on pairs that hold, as rows of evidence with `left_key` < `right_key`."""
-        low, high = pl.min_horizontal("left_key", "right_key"), pl.max_horizontal("left_key", "right_key")
-        pairs = self._evidence().filter(~pl.col("verdict").is_in(["pinned", "unpinned"]))
-        pairs = pairs.with_columns(left_key=low, right_key=high)
-        last = pairs.unique(["left_key", "right_key"], keep="last", maintain_order=True)
-        return last.filter(pl.col("verdict") != "withdrawn")
+        return standing(self._evidence())
+
+    def _said(self, one: Iterable[str], other: Iterable[str], verdict: str) -> list[tuple[str, str, str]]:
+        """A verdict on each pair between two groups of records, where it does not stand already.
+
+        So a row belongs to one decision alone, and taking one back disturbs no other.
+        """
+        held = self.standing().filter(pl.col("verdict") == verdict).select("left_key", "right_key").rows()
+        pairs = {(min(x, y), max(x, y)) for x in one for y in other if x != y}
+        if len(pairs) > MOST_ROWS:
+            raise Conflict(f"more than {MOST_ROWS:,} pairs of records are concerned; decide about fewer")
+        return [(x, y, verdict) for x, y in sorted(pairs - set(held))]
 
     def _records(self, *named: str) -> tuple[Side, ...]:
         sides = tuple(self.side(n) for n in named)
@@ -288,13 +292,12 @@ def _keys_of(lake: Lake, golden_id: str | None) -> tuple[str, ...]:
     return tuple(held.select("record_key").sort("record_key").collect()["record_key"])
 
 
-def _across(held: pl.DataFrame, a: Iterable[str], b: Iterable[str], verdict: str | None) -> list[tuple[str, str]]:
+def _across(held: pl.DataFrame, a: Iterable[str], b: Iterable[str]) -> list[tuple[str, str]]:
     """Pairs that decisions stand on, one key of each side."""
     one, other = list(a), list(b)
     left, right = pl.col("left_key"), pl.col("right_key")
     crossing = (left.is_in(one) & right.is_in(other)) | (left.is_in(other) & right.is_in(one))
-    found = held.filter(crossing & (pl.lit(verdict is None) | (pl.col("verdict") == (verdict or ""))))
-    return found.select("left_key", "right_key").rows()
+    return held.filter(crossing).select("left_key", "right_key").rows()
 
 
 def _batches(held: pl.DataFrame, pairs: list[tuple[str, str]]) -> list[tuple[str, str]]:

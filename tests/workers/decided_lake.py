@@ -82,9 +82,14 @@ def add(home: Installation, table: Table, rows: pl.DataFrame) -> None:
     home.lake.append(table.name, home.lake.frame_to_arrow(table.name, rows))
 
 
+def resolve(home: Installation, **how: Any) -> Resolved:
+    """Who is who, and nothing built on it."""
+    return resolve_identities(home, [], **how)
+
+
 def integrate(home: Installation, **how: Any) -> Resolved:
     """What the flow `integrate` does after mapping."""
-    resolved = resolve_identities(home, [], **how)
+    resolved = resolve(home, **how)
     build_profiles(home, [], gather(home))
     return resolved
 

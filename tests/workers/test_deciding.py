@@ -98,10 +98,10 @@ def test_a_merge_that_is_taken_back_leaves_nothing_and_can_be_told_again(home: I
     assert book.standing().height == 0
     with pytest.raises(NotFound, match="no decision stands"):
         book.withdraw(a, b)
-    made["integrate"](home)
+    made["resolve"](home)
     assert made["owners"](home) == owned
     book.merge(a, b)
-    made["integrate"](home)
+    made["resolve"](home)
     assert len({made["owners"](home)[k] for k, g in owned.items() if g in (a, b)}) == 1
     with pytest.raises(Conflict, match="one customer already"):
         book.merge(a, b)
@@ -115,16 +115,16 @@ def test_records_part_and_pins_hold(home: Installation) -> None:
     own = sorted(k for k, g in owned.items() if g == a)
     book = Decisions(home, "test")
     book.unmerge(own[:1], "another person")
-    made["integrate"](home)
+    made["resolve"](home)
     parted = made["owners"](home)
     assert parted[own[0]] not in {parted[k] for k in own[1:]}
     book.pin(own[0], b)
-    made["integrate"](home)
+    made["resolve"](home)
     pinned = made["owners"](home)
     assert pinned[own[0]] == b == {pinned[k] for k, g in owned.items() if g == b}.pop()
     book.unpin(own[0])
     book.withdraw(own[0], own[1])
-    made["integrate"](home)
+    made["resolve"](home)
     assert made["owners"](home) == owned
 
 
@@ -134,10 +134,10 @@ def test_one_pair_accepted_and_rejected(home: Installation) -> None:
     left, right = (next(k for k, g in sorted(owned.items()) if g == i) for i in (a, b))
     book = Decisions(home, "test")
     book.accept(left, right)
-    made["integrate"](home)
+    made["resolve"](home)
     assert len({made["owners"](home)[k] for k in (left, right)}) == 1
     book.reject(left, right)
-    made["integrate"](home)
+    made["resolve"](home)
     assert len({made["owners"](home)[k] for k in (left, right)}) == 2
 
 
@@ -149,11 +149,11 @@ def test_a_run_that_merges_too_much_stops_and_says_why(home: Installation) -> No
         book.merge(ids[2 * n], ids[2 * n + 1])
     state = {t: home.lake.version(t) for t in (LINKS.name, HISTORY.name, "identity/edges")}
     with pytest.raises(QualityGate, match=rf"{many} of {len(ids)} customers would be merged .* at most 10%"):
-        made["integrate"](home)
+        made["resolve"](home)
     assert {t: home.lake.version(t) for t in state} == state
     held = held_back(home.lake)
     assert held is not None and held["report"]["changes"]["merged"] == many
-    made["integrate"](home, accept_changes=True)
+    made["resolve"](home, accept_changes=True)
     assert len(set(made["owners"](home).values())) == len(ids) - many
     assert held_back(home.lake) is None
 
@@ -214,7 +214,7 @@ def test_review_asks_what_is_least_certain_and_never_twice(home: Installation) -
     Decisions(home, "test").reject(first["left"]["record"], first["right"]["record"])
     keys = {(p["left"]["record"], p["right"]["record"]) for p in review(home, 5)}
     assert (first["left"]["record"], first["right"]["record"]) not in keys
-    made["integrate"](home)
+    made["resolve"](home)
     owned = made["owners"](home)
     assert owned[first["left"]["record"]] != owned[first["right"]["record"]]
 
@@ -238,7 +238,7 @@ def test_who_was_who_as_of_a_date(home: Installation) -> None:
     own = made["keys_of"](home, b)
     Decisions(home, "test").merge(a, b)
     later = Installation(StorageSettings(home=home.settings.root, now=NOW + timedelta(days=60)))
-    made["integrate"](later)
+    made["resolve"](later)
     kept = made["owners"](later)[own[0]]
     now, then = (who_was_who(later, [own[0], b], at) for at in (None, NOW + timedelta(days=30)))
     assert [f["golden_id"] for f in now] == [kept, kept]
@@ -268,3 +268,32 @@ def test_an_erased_person_is_in_no_decision_and_the_others_stay_who_they_are(hom
     assert undeclared(home) == []
     made["integrate"](home)
     assert made["owners"](home) == others
+
+
+def test_a_decision_that_is_undone_disturbs_no_other(home: Installation) -> None:
+    """Three customers merged one after the other; each undone in turn, whatever the order."""
+    owned = made["owners"](home)
+    ids = sorted(set(owned.values()))[:3]
+    own = {i: made["keys_of"](home, i) for i in ids}
+    book = Decisions(home, "test")
+
+    def groups() -> set[frozenset[str]]:
+        made["resolve"](home)
+        now = made["owners"](home)
+        return {frozenset(i for i in ids if now[own[i][0]] == g) for g in (now[own[i][0]] for i in ids)}
+
+    def one(*of: int) -> frozenset[str]:
+        return frozenset(ids[n] for n in of)
+
+    book.merge(ids[0], ids[1])
+    assert groups() == {one(0, 1), one(2)}
+    book.merge(ids[1], ids[2])
+    assert groups() == {one(0, 1, 2)}
+    kept = made["owners"](home)[own[ids[0]][0]]
+    middle, last = (i for i in ids if i != kept)
+    book.unmerge([middle])
+    assert groups() == {frozenset({kept, last}), frozenset({middle})}
+    book.withdraw(kept, last)
+    assert groups() == {one(0), one(1), one(2)}
+    assert made["owners"](home) == owned
+    assert set(book.standing()["verdict"]) == {"cannot_link"}  # the middle one's

@@ -8,9 +8,9 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from onefold_storage.evidence import pins, standing
 from onefold_storage.schema import EDGES, EVIDENCE, HISTORY, HISTORY_EDGES, LINKS
-from onefold_workers.identity import assign_golden_ids, obeyed, pins, survivors, with_causes
-from onefold_workers.identity.decisions import standing
+from onefold_workers.identity import assign_golden_ids, obeyed, survivors, with_causes
 
 T0 = datetime(2018, 1, 1, tzinfo=UTC)
 NONE = pl.DataFrame(pl.from_arrow(LINKS.arrow.empty_table()))

@@ -1,7 +1,7 @@
 """Identity resolution: which records belong to one customer, and the golden IDs that stay the same over runs."""
 
 from onefold_workers.identity.causes import with_causes
-from onefold_workers.identity.decisions import obeyed, pins
+from onefold_workers.identity.decisions import obeyed
 from onefold_workers.identity.golden_ids import assign_golden_ids, survivors
 from onefold_workers.identity.model import IdentityModel
 from onefold_workers.identity.quality import Quality, pairwise_quality
@@ -14,7 +14,6 @@ __all__ = [
     "assign_golden_ids",
     "obeyed",
     "pairwise_quality",
-    "pins",
     "resolve",
     "survivors",
     "with_causes",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from onefold_storage.evidence import CANNOT, MUST
 from onefold_storage.schema import HISTORY, HISTORY_EDGES
-from onefold_workers.identity.decisions import CANNOT, MUST
 
 MOST = 10
 """Edges kept of one event, the heaviest first."""

@@ -15,13 +15,13 @@ import polars as pl
 
 from onefold_storage.contracts import Contract
 from onefold_storage.errors import NotFound, QualityGate
+from onefold_storage.evidence import pins, standing
 from onefold_storage.installation import Installation
 from onefold_storage.lake import Lake
 from onefold_storage.schema import CONTACT_RECORDS, EDGES, EVIDENCE, HISTORY, HISTORY_EDGES, LINKS
 from onefold_workers import identity
 from onefold_workers.cluster import shared_folder, spread
 from onefold_workers.identity import watching
-from onefold_workers.identity.decisions import standing
 from onefold_workers.stages.fingerprint import fingerprint
 from onefold_workers.stages.identity_model import KnownModel, keep_model, known_model
 from onefold_workers.stages.records import current_links, current_records
@@ -76,7 +76,7 @@ def resolve_identities(
         known = known or KnownModel(result.model, records.height, installation.clock.now())
         before, links = current_links(lake).collect(), lake.scan(LINKS.name).collect()
         now_links, history = identity.assign_golden_ids(
-            result.clusters, links, installation.clock.now(), salt=salt, pins=identity.pins(evidence)
+            result.clusters, links, installation.clock.now(), salt=salt, pins=pins(evidence)
         )
         report = _watched(lake, records, result, known, history, before["golden_id"].n_unique())
         why = watching.too_much(report["changes"], agreed.most_changed)
