@@ -12,11 +12,13 @@ from typing import NoReturn
 import typer
 
 from onefold.commands import (
+    backup,
     demo,
     failed,
     flows,
     identity,
     keys,
+    listen,
     maintain,
     serve,
     silos,
@@ -59,6 +61,9 @@ for name, command in flows.COMMANDS.items():
 app.command("sources")(silos.sources)
 app.add_typer(failed.app, name="failed", help="Rows that broke their contract: list, show, replay.")
 app.command("maintain")(maintain.maintain)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
+app.command("listen")(listen.listen)
 app.command("serve")(serve.serve)
 app.add_typer(spool.app, name="spool", help="The write-ahead log of events: what waits, and draining it.")
 app.command("status")(state.status)

@@ -15,6 +15,7 @@ from onefold_storage.lake import Lake
 from onefold_storage.landing import Lander
 from onefold_storage.law import Law
 from onefold_storage.ledger import Ledger
+from onefold_storage.objects import Objects
 from onefold_storage.settings import StorageSettings
 from onefold_storage.suppressor import Suppressor
 from onefold_storage.workspace import Workspace, clock_for
@@ -59,9 +60,20 @@ class Installation:
         """The law, in the ledger and in the lake."""
         return self.law_of(self.ledger)
 
-    def law_of(self, ledger: Ledger) -> Law:
+    def law_of(self, ledger: Ledger, *, restoring: bool = False) -> Law:
         """The law that a ledger and this lake hold, whether they agree or not."""
-        return Law(ledger.access, self.lake.objects, lambda: self.lake.lock("law"), lambda: self.keyed_hash)
+        return Law(
+            ledger.access,
+            self.lake.objects,
+            lambda: self.lake.lock("law"),
+            lambda: self.keyed_hash,
+            backups=self._backups if self.settings.backup_url else None,
+            restoring=restoring,
+        )
+
+    def _backups(self) -> Objects:
+        url = (self.settings.backup_url or "").rstrip("/").removeprefix("file://")
+        return Objects(url, self.settings.backup_options_for(url))
 
     @cached_property
     def workspace(self) -> Workspace:

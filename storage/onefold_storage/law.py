@@ -27,6 +27,8 @@ from onefold_storage.objects import Objects
 ROOT = "law"
 ERASED = "person.erase"
 """The audit trail's action of an erasure."""
+RESTORING = f"{ROOT}/restoring.json"
+"""There while a backup is being restored."""
 _MARK = f"{ROOT}/secret.json"
 _FOLD = 100
 """Objects of one kind from which on `fold` makes one of them."""
@@ -57,8 +59,19 @@ class Statutes:
 class Law:
     """The law of one installation, in its ledger and below `objects`. `hold` gives the lock that writers take."""
 
-    def __init__(self, access: Access, objects: Objects, hold: Hold, keyed: Callable[[], KeyedHash]) -> None:
+    def __init__(
+        self,
+        access: Access,
+        objects: Objects,
+        hold: Hold,
+        keyed: Callable[[], KeyedHash],
+        *,
+        backups: Callable[[], Objects] | None = None,
+        restoring: bool = False,
+    ) -> None:
+        """`backups`: where else each copy goes. `restoring`: whoever restores may, though it is not done."""
         self._access, self._objects, self._hold, self._keyed = access, objects, hold, keyed
+        self._backups, self._restoring = backups, restoring
 
     def copy(self) -> int:
         """Copy what is new in the ledger to the lake, and give how many rows.
@@ -70,7 +83,10 @@ class Law:
             self.require()
             if self._objects.size(_MARK) is None:
                 self._objects.put(_MARK, orjson.dumps({"fingerprint": fingerprint(self._keyed())}))
-            return sum(self._copy(kind) for kind in _TABLES)
+            copied = sum(self._copy(kind) for kind in _TABLES)
+            if self._backups is not None:
+                self._copy_to(self._backups)
+            return copied
 
     def require_if_there(self) -> None:
         """As `require`, where storage answers; where it does not, nothing lands and nothing is published either.
@@ -93,6 +109,11 @@ class Law:
         Raises:
             Conflict: it does not, or the secret is another one; says what to do.
         """
+        if not self._restoring and self._objects.size(RESTORING) is not None:
+            raise Conflict(
+                "a restore was cut off or still goes on, and who was erased since the backup is back until it ends: "
+                "run onefold restore again"
+            )
         written = self._objects.get(_MARK)
         if written and orjson.loads(written)["fingerprint"] != fingerprint(self._keyed()):
             raise Conflict(
@@ -139,6 +160,12 @@ class Law:
                     self._objects.delete_all(keys[:-1])
                     gone += len(keys) - 1
         return gone
+
+    def _copy_to(self, backups: Callable[[], Objects]) -> None:
+        try:
+            mirror(self._objects, backups())
+        except Exception as error:  # a second place that is away must not stop an erasure; the next copy brings it
+            logging.getLogger(__name__).warning("the law is not with the backups (%s)", type(error).__name__)
 
     def _copy(self, kind: str) -> int:
         table = _TABLES[kind]
@@ -187,6 +214,18 @@ def _name(kind: str) -> str:
 def fingerprint(keyed: KeyedHash) -> str:
     """What tells one secret from another, and nothing else about it."""
     return keyed.of("law", "fingerprint")
+
+
+def mirror(source: Objects, target: Objects) -> int:
+    """Bring `law/` below `target` up to that below `source`; gives how many objects were new. Nothing goes."""
+    there = target.sizes(ROOT)
+    copied = 0
+    for key in source.keys(ROOT):
+        data = source.get(key) if key != RESTORING else None
+        if data is not None and there.get(key) != len(data):
+            target.put(key, data)
+            copied += 1
+    return copied
 
 
 def read_statutes(objects: Objects) -> Statutes:

@@ -39,6 +39,15 @@ class StorageSettings(BaseSettings):
     s3_endpoint: str | None = Field(default=None, description="URL of the S3 server")
     s3_access_key: str | None = Field(default=None, description="access key of the application user")
     s3_secret_key: SecretStr | None = Field(default=None, description="its secret key")
+    backup_url: str | None = Field(
+        default=None,
+        description="where backups lie; each erasure is noted there at once, so that a restore knows it",
+    )
+    backup_s3_endpoint: str | None = Field(
+        default=None, description="URL of the backups' S3 server; else the lake's"
+    )
+    backup_s3_access_key: str | None = Field(default=None, description="access key for backups; else the lake's")
+    backup_s3_secret_key: SecretStr | None = Field(default=None, description="its secret key")
     s3_region: str = Field(default="us-east-1", description="region that signatures name")
     s3_root_user: str | None = Field(
         default=None, description="administrator of the S3 server, for `onefold storage` alone"
@@ -99,6 +108,15 @@ class StorageSettings(BaseSettings):
     def storage_options(self) -> dict[str, str]:
         """Options for delta-rs and object stores; empty for a lake on disk."""
         return self.options_for(self.lake)
+
+    def backup_options_for(self, url: str) -> dict[str, str]:
+        """Options for backups at a URL: those of the lake, but for the server and keys that are named for backups."""
+        own = {
+            "s3_endpoint": self.backup_s3_endpoint,
+            "s3_access_key": self.backup_s3_access_key,
+            "s3_secret_key": self.backup_s3_secret_key,
+        }
+        return self.model_copy(update={k: v for k, v in own.items() if v}).options_for(url)
 
     def options_for(self, url: str) -> dict[str, str]:
         """Options for what lies at a URL; empty for a path."""
