@@ -4,7 +4,8 @@
 #   infra/image.sh [TARGET …]        (make image) api and worker when none is named
 #
 # BASE names the image to build on. Where it is not set and no registry of images is reached, buildah builds on a
-# Debian of its own making (debootstrap, as root). STORAGE is a folder for buildah's images, instead of the machine's.
+# Debian of its own making (debootstrap, as root, from DEBIAN_MIRROR if that is set). STORAGE is a folder for buildah's
+# images, instead of the machine's.
 set -eu
 cd "$(dirname "$0")/.."
 version=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
@@ -29,7 +30,7 @@ engine() {
 
 images() { # buildah, on its storage
   if [ -n "${STORAGE:-}" ]; then
-    buildah --root "$STORAGE/images" --runroot "$STORAGE/run" --storage-driver overlay "$@"
+    buildah --root "$STORAGE/images" --runroot "$STORAGE/run" --storage-driver "${STORAGE_DRIVER:-overlay}" "$@"
   else
     buildah "$@"
   fi
@@ -54,7 +55,7 @@ debian() { # a base for buildah out of Debian's packages
   command -v debootstrap >/dev/null || fail "no registry is reached, and no debootstrap is here (Debian: apt install debootstrap)"
   [ "$(id -u)" = 0 ] || fail "no registry is reached, and only root can make a base by debootstrap"
   say "no registry is reached: making $made by debootstrap"
-  debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates bookworm "$work/base" >"$work/log" 2>&1 ||
+  debootstrap --variant=minbase --include=python3,python3-venv,ca-certificates bookworm "$work/base" ${DEBIAN_MIRROR:-} >"$work/log" 2>&1 ||
     { tail -n 5 "$work/log" >&2; fail "debootstrap failed"; }
   rm -rf "$work/base/var/cache/apt/"* "$work/base/var/lib/apt/lists/"*
   container=$(images from scratch)

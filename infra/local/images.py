@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,12 +32,14 @@ class Image:
         entry: what the image puts before the command.
         environment: variables that the image sets, or that only hold for processes.
         account: whom root runs it as, for programs that refuse root or give it up by themselves.
+        stop: the signal that asks it to end.
         rewrite: what mounted files say in a way that needs a name server, said without one.
     """
 
     entry: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     account: str | None = None
+    stop: signal.Signals = signal.SIGTERM
     rewrite: Callable[[str, Places], str] = _as_it_is
 
 
@@ -77,6 +80,7 @@ IMAGES: Mapping[str, Image] = {
         entry=("sh", str(HERE / "postgres.sh")),
         environment={"PGDATA": "/var/lib/postgresql/data", "FIRST": "/docker-entrypoint-initdb.d"},
         account="postgres",
+        stop=signal.SIGINT,  # without waiting for clients
     ),
     "haproxy": Image(rewrite=_servers),
     "eclipse-mosquitto": Image(account="mosquitto"),

@@ -46,7 +46,7 @@ class Process:
         self._test = [places.translate(word, replica) for word in service.check.test] if service.check else None
         self._account = image.account if os.getuid() == 0 and image.account and _known(image.account) else None
         self._files = places.files(replica, image.rewrite)
-        self._places = places
+        self._places, self._stop = places, image.stop
         self._process: subprocess.Popen[bytes] | None = None
         self._probe: subprocess.Popen[bytes] | None = None
         self._began = self._probed = self._again = 0.0
@@ -104,7 +104,7 @@ class Process:
         """Ask it to end; `wait` sees that it does."""
         self.state = "stopped"
         self._end_probe()
-        self._signal(signal.SIGTERM)
+        self._signal(self._stop)
 
     def wait(self, until: float) -> None:
         """Wait for its end until a moment, then kill it and all of its session."""
