@@ -210,8 +210,11 @@ def _engine(folder: Path, services: list[str]) -> list[str]:
         running = subprocess.run(asked, capture_output=True, check=False, cwd=folder)  # noqa: S603 - looked up in PATH
         if running.returncode == 0 and running.stdout.strip():
             return [docker, "compose", "up", "--detach", "--wait", "--no-deps", *services]
-    if (folder / "infra" / "local").is_dir() and (folder / ".venv" / "bin" / "python").exists():
-        return [".venv/bin/python", "-m", "infra.local", "up"]
+    local = [".venv/bin/python", "-m", "infra.local"]
+    if (folder / "infra" / "local").is_dir() and (folder / local[0]).exists():
+        running = subprocess.run([*local, "ps"], capture_output=True, check=False, cwd=folder)  # noqa: S603 - ours
+        if running.returncode == 0:
+            return [*local, "up", *services]
     _refuse("neither docker compose nor a local cluster runs in this folder; say how the nodes are started again with "
             "--restart-with COMMAND, or give --folder")  # fmt: skip
     return []
