@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 BIN := .venv/bin
-.PHONY: help setup demo test minio up-local down-local image image-test chaos lint format lock secrets clean
+.PHONY: help setup demo test minio up-local down-local image image-test chaos lint format lock secrets clean bench-identity
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,10 @@ minio: ## the MinIO server and its client into .tools/minio: from PATH, by docke
 
 chaos: setup ## kill whole runs at any moment and see the next one complete them; minutes
 	@$(BIN)/pytest -m chaos
+
+bench-identity: setup ## identity resolution beside Splink on a generated million; half an hour
+	@infra/peer.sh splink tests/bench/requirements-splink.txt
+	@PYTHONPATH=tests/bench $(BIN)/python tests/bench/identity.py $(ARGS)
 
 lint: setup ## style, types, and the import rules of the four floors
 	@$(BIN)/ruff check

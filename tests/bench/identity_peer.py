@@ -39,8 +39,9 @@ SAME_HOUSE = "street_l = street_r and house_number_l = house_number_r"
 ADDRESS = cl.CustomComparison(
     output_column_name="address",
     comparison_levels=[
-        cll.CustomLevel("(street_l is null or street_r is null) and (postcode_l is null or postcode_r is null)")
-        .configure(is_null_level=True),
+        cll.CustomLevel(
+            "(street_l is null or street_r is null) and (postcode_l is null or postcode_r is null)"
+        ).configure(is_null_level=True),
         cll.CustomLevel(f"{SAME_HOUSE} and postcode_l = postcode_r"),
         cll.CustomLevel(SAME_HOUSE),
         cll.CustomLevel("postcode_l = postcode_r and jaro_winkler_similarity(street_l, street_r) > 0.9"),
