@@ -8,17 +8,20 @@ who the person is come last, so that an erasure that was cut off is simply run a
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from onefold_storage.errors import Conflict
 from onefold_storage.installation import FLOW, Installation
 from onefold_storage.law import ERASED
 from onefold_storage.person import Person, find_person
 from onefold_storage.places import PLACES, table_of
 from onefold_storage.rescanning import Terms, rescan
-from onefold_storage.rewriting import vacuum
 from onefold_storage.schema import CONTACT_RECORDS, LINKS
+from onefold_storage.sweeping import sweep
 
 _LAST = (CONTACT_RECORDS.name, LINKS.name)
+_PATIENCE = 600.0
+"""Seconds to wait for who is landing: what lies uncommitted is theirs."""
 
 
 @dataclass(frozen=True)
@@ -96,8 +99,12 @@ def _sweep(installation: Installation, names: list[str]) -> int:
     """Remove the files that tables no longer need: those just rewritten, and those replaced before."""
     files = 0
     for name in names:
-        with installation.lake.lock(name):
-            files += vacuum(installation.lake, name)
+        done = sweep(installation.lake, name, timedelta(0), patience=_PATIENCE)
+        if done.busy:
+            raise Conflict(
+                f"{name}: somebody has been landing into it for {_PATIENCE:.0f} s; run the erasure again"
+            )
+        files += done.objects
     return files
 
 

@@ -38,12 +38,17 @@ class Swept:
         return Swept(self.objects + other.objects, self.size + other.size, self.busy or other.busy)
 
 
-def sweep(lake: Lake, name: str, retention: timedelta, *, dry_run: bool = False) -> Swept:
-    """Remove the table's files that no version younger than `retention` needs. Hold the lock of the flows."""
+def sweep(
+    lake: Lake, name: str, retention: timedelta, *, dry_run: bool = False, patience: float | None = None
+) -> Swept:
+    """Remove the table's files that no version younger than `retention` needs. Hold the lock of the flows.
+
+    `patience`: seconds to wait for whoever is landing into it.
+    """
     done = Swept()
     for landing, within in _writers(lake, name):
         try:
-            with _held(lake, [*landing, name]):
+            with _held(lake, [*landing, name], PATIENCE if patience is None else patience):
                 done += _expired(lake, name, within, retention, dry_run=dry_run)
         except Conflict:
             done += Swept(busy=True)
@@ -78,7 +83,7 @@ def leftovers(lake: Lake, retention: timedelta, *, dry_run: bool = False) -> Swe
         keys = [k for k in found if table_of(k) == name]
         for landing, _ in _writers(lake, name):
             try:
-                with _held(lake, [*landing, name]):
+                with _held(lake, [*landing, name], PATIENCE):
                     if not lake.exists(name):
                         done += _removed(lake, {k: found[k].size for k in keys}, dry_run=dry_run)
             except Conflict:
@@ -100,10 +105,10 @@ def _writers(lake: Lake, name: str) -> Iterator[tuple[list[str], str]]:
 
 
 @contextmanager
-def _held(lake: Lake, names: list[str]) -> Iterator[None]:
+def _held(lake: Lake, names: list[str], patience: float) -> Iterator[None]:
     with ExitStack() as held:
         for name in names:
-            held.enter_context(lake.lock(name, PATIENCE))
+            held.enter_context(lake.lock(name, patience))
         yield
 
 

@@ -212,19 +212,19 @@ def test_once_both_of_a_household_are_gone_their_phone_is_too(
     )
 
 
-@pytest.mark.parametrize(("step", "after"), [("rewrite", 0), ("rewrite", 9), ("vacuum", 0), ("vacuum", 11)])
+@pytest.mark.parametrize(("step", "after"), [("rewrite", 0), ("rewrite", 9), ("sweep", 0), ("sweep", 11)])
 def test_an_erasure_that_was_cut_off_is_run_again(
     step: str, after: int, filled: Installation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module: Any = erasers if step == "rewrite" else erasure
     original, left = getattr(module, step), after
 
-    def cut(*args: object) -> object:
+    def cut(*args: object, **more: object) -> object:
         nonlocal left
         left -= 1
         if left < 0:
             raise KeyboardInterrupt
-        return original(*args)
+        return original(*args, **more)
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(module, step, cut)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body
 from pydantic import BaseModel, ConfigDict, Field, model_validator
+from starlette.background import BackgroundTask
 
 from onefold.api.answers import NOT_FOUND, PROBLEMS, Answer
 from onefold.api.auth import needs
@@ -110,17 +110,9 @@ def record(
         at = books.wishes.add(wishes, f"key {key.id}")
         detail = {"data_use": wish.data_use, "channel": wish.channel, "state": wish.state, "subjects": len(wishes)}
         books.audit.add(f"key {key.id}", "consent.record", None, detail)
-    _copy_law(shared)
     effective = "next_publication" if wish.state == "GRANTED" else "now"
-    return Answer({"recorded": len(wishes), "at": at.isoformat(), "effective": effective}, status_code=201)
-
-
-def _copy_law(shared: Context) -> None:
-    """Keep the wish in the lake too. Where that fails it holds all the same, and the next copy takes it along."""
-    try:
-        shared.law.copy()
-    except Exception as error:  # storage that is away must not refuse an objection
-        logging.getLogger(__name__).warning("a wish is not yet in the lake (%s)", type(error).__name__)
+    told = {"recorded": len(wishes), "at": at.isoformat(), "effective": effective}
+    return Answer(told, status_code=201, background=BackgroundTask(shared.law_copying))
 
 
 def _published(shared: Context) -> Snapshot | None:

@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 
 from onefold.api.ingest_body import Bounds as IngestBounds
 from onefold.api.ingest_log import EventLog
+from onefold.api.law_copying import LawCopying
 from onefold.serving import Serving, View
 from onefold.settings import PlatformSettings
 from onefold_storage.clock import Clock
@@ -67,6 +68,14 @@ class Context:
     def law(self) -> Law:
         """The law, in the ledger and in the lake."""
         return Law(self.ledger.access, self.lake.objects, lambda: self.lake.lock("law"), lambda: self.hashed)
+
+    @cached_property
+    def law_copying(self) -> LawCopying:
+        """Keeps wishes in the lake too, after they were answered."""
+        return LawCopying(self._copy_law)
+
+    def _copy_law(self) -> None:
+        self.law.copy()
 
     @classmethod
     def open(cls, storage: StorageSettings, settings: PlatformSettings) -> Context:
