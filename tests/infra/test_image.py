@@ -127,6 +127,8 @@ def answer(url: str, serving: subprocess.Popen[str]) -> dict[str, object]:
 
 def test_every_command_of_the_compose_file_is_in_its_image(images: Images) -> None:
     imports = "import {0}; print({0}.__name__)"
+    for module in ("onefold.draining", "onefold.commands.storage", "minio", "s3fs", "psycopg"):
+        assert module in images.run("api", "python", "-c", imports.format(module))
     for module in ("onefold_flows.prefect_app", "onefold_flows.deployments", "distributed.cli.dask_worker"):
         assert module in images.run("worker", "python", "-c", imports.format(module))
     assert "Usage" in images.run("worker", "dask", "scheduler", "--help")
