@@ -200,3 +200,14 @@ def test_a_draft_reads_what_the_address_answers(crm: Any, tmp_path: Path) -> Non
     )
     assert (table.num_rows, name) == (8, "rest")
     assert {"id", "name", "owner", "updated"} == set(table.column_names)
+
+
+def test_a_table_that_goes_back_to_what_it_was_is_news(crm: Any, land: Any, tmp_path: Path) -> None:
+    url, options = f"{crm.url}/v1/contacts", {"paginator": CURSOR, "records": "data"}
+    found = []
+    for name in ("Person 3", "Person 3", "Other", "Person 3", "Other", "Other"):
+        crm.tables["contacts"][3]["name"] = name
+        (package,) = land(url, **options).packages
+        found.append((package.landed, package.repeated))
+    assert found == [(8, 0), (0, 8), (1, 7), (1, 7), (1, 7), (0, 8)]
+    assert _names(tmp_path)[-3:] == ["Other", "Person 3", "Other"]

@@ -31,6 +31,7 @@ class Connector:
     package; with a bookmark (the last committed delivery's, or None) only what came after it, where the kind can tell.
     Raises BadInput where nothing is there; what is wrong inside one delivery raises when its batches are read,
     so that the others can still land.
+    `live`: a stream that is worth reading all the time (`onefold listen`), not only when the flow runs.
     `sample(location, base, rows, options)`: the first rows and the options worth writing into a contract.
     """
 
@@ -39,3 +40,4 @@ class Connector:
     schemes: tuple[str, ...]
     deliveries: Callable[[Contract, Path, Any, Any], Iterator[Delivery]]
     sample: Callable[[str, Path, int, Any], tuple[pa.Table, dict[str, Any]]]
+    live: bool = False

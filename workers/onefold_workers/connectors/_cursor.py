@@ -1,7 +1,8 @@
-"""Where an incremental reading of a database stands: the greatest value of a column, as JSON and back."""
+"""Where reading a source stands between two times: the greatest value of a column, or what was read last."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -54,3 +55,15 @@ class Cursor:
         kind = next(k for k, (t, _) in _KINDS.items() if isinstance(self.value, t))
         text = self.value.isoformat() if isinstance(self.value, date) else str(self.value)
         return {"cursor": text, "type": kind}
+
+
+def chained(bookmark: Any, rows: str) -> dict[str, str]:
+    """The bookmark of a source that is read whole and told as changes: `rows` is the hash of what was read.
+
+    What is read may be what was read long ago, and is news then: so `content` hashes all readings before as well,
+    and stands only while nothing changes.
+    """
+    if bookmark and bookmark.get("rows") == rows:
+        return {"rows": rows, "content": bookmark["content"]}
+    before = bookmark["content"] if bookmark and "content" in bookmark else ""
+    return {"rows": rows, "content": hashlib.sha256(f"{before} {rows}".encode()).hexdigest()}

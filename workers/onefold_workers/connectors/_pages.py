@@ -30,10 +30,13 @@ class Pages:
     def write(self, rows: Iterable[Any]) -> None:
         """Add rows, each a JSON value."""
         for row in rows:
-            line = orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE)
-            self._digest.update(line)
-            self._file.write(line)
-            self.rows += 1
+            self.write_line(orjson.dumps(row))
+
+    def write_line(self, line: bytes) -> None:
+        """Add a row that is a JSON line already; what is none becomes a bad row."""
+        self._digest.update(line + b"\n")
+        self._file.write(line + b"\n")
+        self.rows += 1
 
     @property
     def content(self) -> str:

@@ -20,6 +20,7 @@ from onefold_storage.deliveries import Delivery
 from onefold_storage.errors import BadContract
 from onefold_workers.connectors import _locations
 from onefold_workers.connectors._connector import Connector, Options
+from onefold_workers.connectors._cursor import chained
 from onefold_workers.connectors._pages import Pages
 
 
@@ -72,7 +73,7 @@ class RestOptions(Options):
 def deliveries(contract: Contract, _base: Path, options: RestOptions, bookmark: Any) -> Iterator[Delivery]:
     """One delivery: the rows of all pages since the bookmark; none where there are none.
 
-    `bookmark`: `{"cursor": value}` of the greatest value seen.
+    `bookmark`: `{"cursor": value}` of the greatest value seen; without a cursor, of changes, what was read last.
 
     Raises:
         BadContract: a secret is written out, or a cursor goes with another delivery than `changes`.
@@ -83,16 +84,20 @@ def deliveries(contract: Contract, _base: Path, options: RestOptions, bookmark: 
         raise BadContract(f"{contract.id}: onefold.delivery: with a cursor it is `changes`")
     location = _locations.read(contract.rules.location, f"{contract.id}: onefold.location")
     origin = _origin(location.value)
-    since = bookmark.get("cursor") if bookmark else None
+    since = bookmark.get("cursor") if bookmark and options.cursor else None
     pages = Pages(f"{origin} {options.params} {since}")
     last = since
     for rows in _pages(location, options, since, contract.id):
         pages.write(rows)
         last = _greatest(last, rows, options.cursor)
-    if pages.rows or options.cursor is None:
-        at = (lambda: {"cursor": last}) if options.cursor else None
-        expected = tuple(c.name for c in contract.columns)
-        yield Delivery(pages.content, origin, pages.batches(origin, expected), bookmark=at)
+    batches = pages.batches(origin, tuple(c.name for c in contract.columns))
+    if options.cursor is None and contract.rules.delivery == "changes":
+        mark = chained(bookmark, pages.content)
+        yield Delivery(mark["content"], origin, batches, bookmark=lambda: mark)
+    elif options.cursor is None:
+        yield Delivery(pages.content, origin, batches)
+    elif pages.rows:
+        yield Delivery(pages.content, origin, batches, bookmark=lambda: {"cursor": last})
 
 
 def sample(text: str, _base: Path, rows: int, options: RestOptions) -> tuple[pa.Table, dict[str, Any]]:

@@ -23,7 +23,7 @@ from onefold_storage.deliveries import BadRow, Batch, Delivery
 from onefold_storage.errors import BadContract, BadInput
 from onefold_workers.connectors import _locations
 from onefold_workers.connectors._connector import Connector, Options
-from onefold_workers.connectors._cursor import Cursor
+from onefold_workers.connectors._cursor import Cursor, chained
 from onefold_workers.connectors._database import Database
 from onefold_workers.connectors._values import arrow_column
 
@@ -68,7 +68,7 @@ def deliveries(contract: Contract, base: Path, options: SqlOptions, bookmark: An
     where = f"{contract.id}: onefold.location"
     if options.cursor and contract.rules.delivery != "changes":
         raise BadContract(f"{contract.id}: onefold.delivery: with a cursor it is `changes`")
-    cursor = Cursor(bookmark if options.cursor else None)
+    cursor = Cursor(bookmark if options.cursor and "type" in (bookmark or {}) else None)
     with Database.open(_locations.read(contract.rules.location, where), base, where) as database:
         since = cursor.since(options.cursor_lag)
         names, types, statement = _statement(database, options, contract.primary_key, since)
@@ -88,10 +88,13 @@ def deliveries(contract: Contract, base: Path, options: SqlOptions, bookmark: An
         digest.update(repr(database.columns).encode())
         if spool.row == 0:
             spool.write(names or database.columns, types, [])
-    if spool.row or not options.cursor or bookmark is None:
-        yield Delivery(
-            digest.hexdigest(), spool.origin, spool.batches(), bookmark=cursor.bookmark if options.cursor else None
-        )
+    if options.cursor is None and contract.rules.delivery == "changes":
+        mark = chained(bookmark, digest.hexdigest())
+        yield Delivery(mark["content"], spool.origin, spool.batches(), bookmark=lambda: mark)
+    elif options.cursor is None:
+        yield Delivery(digest.hexdigest(), spool.origin, spool.batches())
+    elif spool.row or bookmark is None:
+        yield Delivery(digest.hexdigest(), spool.origin, spool.batches(), bookmark=cursor.bookmark)
 
 
 def sample(text: str, base: Path, rows: int, options: SqlOptions) -> tuple[pa.Table, dict[str, Any]]:
