@@ -173,7 +173,12 @@ def test_the_model_is_frozen_until_somebody_asks(home: Installation) -> None:
     assert report["drift"]["records"] == 200
     assert report["drift"]["model_changed"] is False
     assert 0 < report["single_source_share"] < 1
-    assert set(report["conflicts"]) == {"several_birth_dates", "several_keys", "likely_pairs_apart"}
+    assert set(report["conflicts"]) == {
+        "several_birth_dates",
+        "several_keys",
+        "likely_pairs_apart",
+        "decisions_that_contradict",
+    }
     again = made["integrate"](home, retrain=True, accept_changes=True).report
     assert again["model_version"] != known.model.version
     assert again["retraining"] == []
@@ -297,3 +302,24 @@ def test_a_decision_that_is_undone_disturbs_no_other(home: Installation) -> None
     assert groups() == {one(0), one(1), one(2)}
     assert made["owners"](home) == owned
     assert set(book.standing()["verdict"]) == {"cannot_link"}  # the middle one's
+
+
+def test_what_contradicts_is_reported_and_told_apart_is_explained(tmp_path: Path) -> None:
+    """A chain of links over a pair told apart; and two cards of one loyalty programme that the CRM mentions."""
+    records = made["contact_records"](60, seed=3)
+    cards = [f"loyalty:{i}" for i in (1001, 2002)]
+    ids = [[{"scheme": "card", "value": k.split(":")[1]}] for k in cards]
+    loyal = records.head(2).with_columns(
+        pl.Series("record_key", cards), pl.Series("external_ids", ids), source=pl.lit("loyalty")
+    )
+    crm = loyal.with_columns(pl.Series("record_key", ["crm:x", "crm:y"]), source=pl.lit("crm"))
+    home = made["fill"](tmp_path / "home", pl.concat([records, loyal, crm], how="vertical_relaxed"))
+    made["resolve"](home)
+    assert explain(home, *cards)["pair"]["told_apart"] is True
+    assert explain(home, "crm:x", "crm:y")["pair"]["told_apart"] is False
+    book = Decisions(home, "test")
+    book.accept("crm:x", "crm:y")
+    book.accept("crm:y", records["record_key"][5])
+    book.reject("crm:x", records["record_key"][5])
+    assert made["resolve"](home).report["conflicts"]["decisions_that_contradict"] == 1
+    home.ledger.close()

@@ -82,10 +82,16 @@ class GroupsExplained:
     mean: float
 
 
-def explain_pair(records: pl.DataFrame, model: IdentityModel, fields: list[str] | None = None) -> PairExplained:
+def explain_pair(
+    records: pl.DataFrame,
+    model: IdentityModel,
+    fields: list[str] | None = None,
+    keys_of: frozenset[tuple[str, str]] = frozenset(),
+) -> PairExplained:
     """Explain a pair.
 
     `records`: the two records, as `resolve` takes them. `fields`: those of the run that is explained; all by default.
+    `keys_of`: of that run, as `conflicts.own_keys` gives it.
     """
     people = _people(records, fields)
     pairs = _compared(people, np.array([0]), np.array([1]))
@@ -114,7 +120,7 @@ def explain_pair(records: pl.DataFrame, model: IdentityModel, fields: list[str] 
     found, _ = candidate_pairs(people, model.rules, 1e9)
     shared = int(found.rules[0]) if found.size else 0
     rules = tuple(r.name for n, r in enumerate(model.rules) if shared >> n & 1)
-    apart = bool(rivals(sole_holders(records), np.array([0]), np.array([1]))[0])
+    apart = bool(rivals(sole_holders(records, known=keys_of), np.array([0]), np.array([1]))[0])
     return PairExplained(prior, told, attributes, households, total, rules, apart)
 
 

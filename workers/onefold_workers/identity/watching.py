@@ -47,13 +47,20 @@ def too_much(found: dict[str, Any], most: float) -> str | None:
 
 
 def conflicts(
-    records: pl.DataFrame, clusters: pl.DataFrame, edges: pl.DataFrame, threshold: float
+    records: pl.DataFrame,
+    clusters: pl.DataFrame,
+    edges: pl.DataFrame,
+    threshold: float,
+    decisions: pl.DataFrame,
+    keys_of: frozenset[tuple[str, str]],
 ) -> dict[str, int]:
-    """Customers with several birth dates, with several keys of one source, and likely pairs that were kept apart.
+    """Customers with several birth dates, with several keys of one source; likely pairs that were kept apart; pairs
+    that a person told apart and other decisions hold together.
 
-    `records`: as `resolve` takes them. `clusters`: record_key, cluster.
+    `records`: as `resolve` takes them. `clusters`: record_key, cluster. `decisions`: those that hold. `keys_of`: as
+    `conflicts.own_keys` gives it.
     """
-    codes = sole_holders(records)
+    codes = sole_holders(records, known=keys_of)
     known = records.select(
         "record_key",
         scheme=pl.Series(codes[:, 0]),
@@ -62,15 +69,23 @@ def conflicts(
     ).join(clusters, on="record_key")
     births = known.drop_nulls("birth").group_by("cluster").agg(pl.col("birth").n_unique())
     keys = known.filter(pl.col("scheme") >= 0).group_by("cluster", "scheme").agg(pl.col("value").n_unique())
-    likely = edges.filter(pl.col("match_weight") > threshold).select("left_key", "right_key")
-    for side in ("left", "right"):
-        named = clusters.select(pl.col("record_key").alias(f"{side}_key"), pl.col("cluster").alias(side))
-        likely = likely.join(named, on=f"{side}_key")
+    likely = _placed(edges.filter(pl.col("match_weight") > threshold), clusters)
+    parted = _placed(decisions.filter(verdict="cannot_link"), clusters)
     return {
         "several_birth_dates": births.filter(pl.col("birth") > 1).height,
         "several_keys": keys.filter(pl.col("value") > 1)["cluster"].n_unique(),
         "likely_pairs_apart": likely.filter(pl.col("left") != pl.col("right")).height,
+        "decisions_that_contradict": parted.filter(pl.col("left") == pl.col("right")).height,
     }
+
+
+def _placed(pairs: pl.DataFrame, clusters: pl.DataFrame) -> pl.DataFrame:
+    """Pairs of record keys with the cluster of each: left, right."""
+    pairs = pairs.select("left_key", "right_key")
+    for side in ("left", "right"):
+        named = clusters.select(pl.col("record_key").alias(f"{side}_key"), pl.col("cluster").alias(side))
+        pairs = pairs.join(named, on=f"{side}_key")
+    return pairs
 
 
 def single_source(records: pl.DataFrame, clusters: pl.DataFrame) -> float:

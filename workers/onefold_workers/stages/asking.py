@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
 import numpy as np
-import orjson
 import polars as pl
 
 from onefold_storage.as_of import as_of
@@ -22,7 +21,7 @@ from onefold_workers.identity.explaining import explain_groups, explain_pair
 from onefold_workers.identity.tasks import RunTasks
 from onefold_workers.stages.identity_model import KnownModel, known_model
 from onefold_workers.stages.records import current_links, current_records, latest
-from onefold_workers.stages.resolving import REPORT
+from onefold_workers.stages.resolving import last_report
 
 GREY = 6.0
 """Bits around the threshold within which a person's word says most."""
@@ -51,8 +50,8 @@ def explain(installation: Installation, left: str, right: str) -> dict[str, Any]
     if not pairs:
         raise NotFound("explain: there are no two records to compare; the source may have deleted them")
     places = np.array([(row[x], row[y]) for x, y in pairs])
-    fields = _fields(lake)
-    found = explain_groups(records, places[:, 0], places[:, 1], known.model, fields)
+    run = _Run.last(lake)
+    found = explain_groups(records, places[:, 0], places[:, 1], known.model, run.fields)
     order = np.argsort(-found.weights, kind="stable")
     best = pairs[int(order[0])]
     said = book.standing().filter(pl.col("left_key").is_in(list(row)) & pl.col("right_key").is_in(list(row)))
@@ -63,7 +62,7 @@ def explain(installation: Installation, left: str, right: str) -> dict[str, Any]
         "model_version": known.model.version,
         "threshold": known.model.threshold,
         "mean": round(found.mean, 2),
-        "pair": _pair(lake, records, best, known, fields),
+        "pair": _pair(lake, records, best, known, run),
         "pairs": [
             {"left_key": pairs[i][0], "right_key": pairs[i][1], "match_weight": round(float(found.weights[i]), 2)}
             for i in order[:_SHOWN].tolist()
@@ -106,13 +105,13 @@ def review(installation: Installation, limit: int = 20) -> list[dict[str, Any]]:
     )
     keys = pl.concat([first["left_key"], first["right_key"]]).unique()
     records = latest(lake.scan(CONTACT_RECORDS.name).filter(pl.col("record_key").is_in(keys.implode()))).collect()
-    fields = _fields(lake)
+    run = _Run.last(lake)
     return [
         {
             "left": {"record": p["left_key"], "golden_id": p["left_id"], "records": p["left_records"]},
             "right": {"record": p["right_key"], "golden_id": p["right_id"], "records": p["right_records"]},
             "same_customer": p["left_id"] == p["right_id"],
-            "pair": _pair(lake, records, (p["left_key"], p["right_key"]), known, fields, p),
+            "pair": _pair(lake, records, (p["left_key"], p["right_key"]), known, run, p),
         }
         for p in first.to_dicts()
         if {p["left_key"], p["right_key"]} <= set(records["record_key"])
@@ -184,9 +183,17 @@ def _known(lake: Lake) -> KnownModel:
     return known
 
 
-def _fields(lake: Lake) -> list[str] | None:
-    fields: list[str] | None = orjson.loads(lake.objects.get(REPORT) or b"{}").get("fields")
-    return fields
+@dataclass(frozen=True)
+class _Run:
+    """What is known of the last run: the fields it compared, and which sources know customers by their own keys."""
+
+    fields: list[str] | None
+    keys_of: frozenset[tuple[str, str]]
+
+    @classmethod
+    def last(cls, lake: Lake) -> _Run:
+        report = last_report(lake) or {}
+        return cls(report.get("fields"), frozenset((s, k) for s, k in report.get("own_keys", [])))
 
 
 def _side(side: Side) -> dict[str, Any]:
@@ -198,7 +205,7 @@ def _pair(
     records: pl.DataFrame,
     keys: tuple[str, str],
     known: KnownModel,
-    fields: list[str] | None,
+    run: _Run,
     edge: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The explanation of a pair as JSON, with what the last run wrote about it (`recorded`)."""
@@ -207,7 +214,7 @@ def _pair(
         low, high = sorted(keys)
         rows = lake.scan(EDGES.name).filter(left_key=low, right_key=high).collect().to_dicts()
         edge = rows[0] if rows else None
-    told = asdict(explain_pair(two, known.model, fields))
+    told = asdict(explain_pair(two, known.model, run.fields, run.keys_of))
     recorded = edge and {k: edge[k] for k in ("match_weight", "probability", "rule", "model_version")}
     probability = 1.0 / (1.0 + 2.0 ** -max(min(told["total"], 60.0), -60.0))
     return {"left_key": keys[0], "right_key": keys[1], **told, "probability": probability, "recorded": recorded}

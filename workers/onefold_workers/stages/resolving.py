@@ -22,6 +22,7 @@ from onefold_storage.schema import CONTACT_RECORDS, EDGES, EVIDENCE, HISTORY, HI
 from onefold_workers import identity
 from onefold_workers.cluster import shared_folder, spread
 from onefold_workers.identity import watching
+from onefold_workers.identity.conflicts import own_keys
 from onefold_workers.stages.fingerprint import fingerprint
 from onefold_workers.stages.identity_model import KnownModel, keep_model, known_model
 from onefold_workers.stages.records import current_links, current_records
@@ -79,6 +80,10 @@ def resolve_identities(
             result.clusters, links, installation.clock.now(), salt=salt, pins=pins(evidence)
         )
         report = _watched(lake, records, result, known, history, before["golden_id"].n_unique())
+        held, own = standing(evidence), own_keys(records, agreed.several_keys)
+        threshold = known.model.threshold
+        report["conflicts"] = watching.conflicts(records, result.clusters, result.edges, threshold, held, own)
+        report["own_keys"] = sorted(own)
         why = watching.too_much(report["changes"], agreed.most_changed)
         if why and not accept_changes:
             lake.objects.put(HELD, _json({"why": why, "report": report}))
@@ -88,7 +93,7 @@ def resolve_identities(
             )
         after = now_links.filter(pl.col("valid_to").is_null()).select("record_key", "golden_id")
         cause = f"{'records' if report['drift'] and not report['drift']['model_changed'] else 'model'}: {known.model.version}"
-        history, behind = identity.with_causes(history, before, after, result.edges, standing(evidence), cause)
+        history, behind = identity.with_causes(history, before, after, result.edges, held, cause)
         keep_model(lake, known)
         lake.objects.put(REPORT, _json(report))
         lake.objects.delete(HELD)
@@ -123,7 +128,6 @@ def _watched(
     """The run's report: what it found, changed and left in conflict, and how that differs from the last run."""
     report = dict(result.report)
     report["single_source_share"] = watching.single_source(records, result.clusters)
-    report["conflicts"] = watching.conflicts(records, result.clusters, result.edges, known.model.threshold)
     report["changes"] = watching.changes(history, before)
     report["retraining"] = watching.retraining(known.model, report["fields"], records.height, known.records)
     report["drift"] = watching.drift(report, last_report(lake))
