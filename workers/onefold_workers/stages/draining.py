@@ -10,6 +10,7 @@ import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ _LOOK_SECONDS = 2.0
 _TRY_AGAIN_SECONDS = 30.0
 _PROBE = "work/spool.probe"
 _TRIES = 3
+_SIDE_BY_SIDE = 4  # sources of a segment: most of landing a few events is waiting for storage
 
 _log = logging.getLogger(__name__)
 
@@ -53,6 +55,7 @@ class Drainer:
         self._looked = self._forgot = float("-inf")
         self._tried: dict[str, float] = {}
         self._failures: dict[tuple[str, str], int] = {}
+        self._side_by_side = ThreadPoolExecutor(_SIDE_BY_SIDE, "drain")
 
     def step(self) -> bool:
         """Land everything that is sealed; gives whether there was anything.
@@ -77,6 +80,7 @@ class Drainer:
         for lock in self._taken.values():
             lock.release()
         self._taken.clear()
+        self._side_by_side.shutdown()
 
     # logs whose process has ended
 
@@ -113,7 +117,12 @@ class Drainer:
         by_source: dict[str, list[Frame]] = {}
         for frame in found.frames:
             by_source.setdefault(frame.source, []).append(frame)
-        outcomes = {source: self._source(segment, source, frames) for source, frames in by_source.items()}
+        if len(by_source) == 1:
+            outcomes = {source: self._source(segment, source, frames) for source, frames in by_source.items()}
+        else:
+            waiting = {s: self._side_by_side.submit(self._source, segment, s, f) for s, f in by_source.items()}
+            wait(waiting.values())
+            outcomes = {source: done.result() for source, done in waiting.items()}
         remove(segment.path)
         self._report({"log": segment.log, "number": segment.number, "sources": outcomes})
         if time.monotonic() - self._forgot > 3600:
