@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from infra.local.interpolation import fill
+from infra.local.interpolation import fill, read_env
 
 _READ = {
     "image", "build", "command", "environment", "volumes", "ports", "healthcheck", "depends_on", "restart",
-    "deploy", "networks", "profiles", "stop_grace_period",
+    "deploy", "networks", "profiles", "stop_grace_period", "env_file",
 }  # fmt: skip
 _OF_CONTAINERS = {"cap_drop", "security_opt", "logging", "init", "user", "shm_size"}
 """What bounds a container and has no meaning for a process of this machine."""
@@ -83,9 +83,13 @@ class Service:
 def load(files: Iterable[Path], variables: Mapping[str, str], profiles: Iterable[str] = ()) -> dict[str, Service]:
     """The services of the files, later ones laid over earlier ones, without those of profiles not asked for.
 
+    Files of variables that they name are looked for beside the first one.
+
     Raises:
         UndefinedError: a required variable is not set. DefinitionError: a file says what is not understood here.
     """
+    files = list(files)
+    folder = files[0].parent
     tree: dict[str, Any] = {}
     for file in files:
         tree = _over(tree, yaml.safe_load(file.read_text()))
@@ -95,7 +99,7 @@ def load(files: Iterable[Path], variables: Mapping[str, str], profiles: Iterable
         for name, said in tree.get("services", {}).items()
         if not said.get("profiles") or asked & set(said["profiles"])
     }
-    services = {name: _service(name, said) for name, said in fill(wanted, variables).items()}
+    services = {name: _service(name, said, folder) for name, said in fill(wanted, variables).items()}
     for service in services.values():
         for needed in service.needs.keys() - services.keys():
             raise DefinitionError(f"{service.name} depends on {needed}, which there is not")
@@ -128,7 +132,7 @@ def _over(lower: Any, upper: Any, key: str = "") -> Any:
     return upper
 
 
-def _service(name: str, said: dict[str, Any]) -> Service:
+def _service(name: str, said: dict[str, Any], folder: Path) -> Service:
     if unknown := said.keys() - _READ - _OF_CONTAINERS:
         raise DefinitionError(f"service {name}: {', '.join(sorted(unknown))} is not understood here")
     if "image" not in said:
@@ -141,7 +145,7 @@ def _service(name: str, said: dict[str, Any]) -> Service:
         name=name,
         image=said["image"],
         command=_words(said.get("command")),
-        environment=_pairs(said.get("environment")),
+        environment=_given(said.get("env_file"), folder) | _pairs(said.get("environment")),
         mounts=tuple({mount.target: mount for mount in mounts}.values()),
         ports=tuple(int(str(port).rpartition(":")[2]) for port in said.get("ports", [])),
         check=_check(said["healthcheck"]) if "healthcheck" in said else None,
@@ -164,6 +168,18 @@ def _pairs(said: dict[str, Any] | list[str] | None) -> dict[str, str]:
     if isinstance(said, list):
         return {name: value for name, _, value in (item.partition("=") for item in said)}
     return {name: "" if value is None else str(value) for name, value in (said or {}).items()}
+
+
+def _given(said: str | list[Any] | None, folder: Path) -> dict[str, str]:
+    """The variables of the files that a service names."""
+    found: dict[str, str] = {}
+    for item in [said] if isinstance(said, str) else said or []:
+        named = item if isinstance(item, dict) else {"path": item}
+        path = folder / named["path"]
+        if named.get("required", True) and not path.is_file():
+            raise DefinitionError(f"{path}: a service takes variables from this file, and it is not there")
+        found |= read_env(path)
+    return found
 
 
 def _mount(said: str | dict[str, Any]) -> Mount:

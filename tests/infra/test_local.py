@@ -73,6 +73,15 @@ def test_a_later_file_is_laid_over_an_earlier_one(tmp_path: Path) -> None:
     assert {m.target: m.source for m in a.mounts} == {"/v": "u", "/w": "w"}
 
 
+def test_files_of_variables_come_before_what_stands_in_the_service(tmp_path: Path) -> None:
+    write(tmp_path, "A=file\nB=file\n", "one.env")
+    named = "[one.env, {path: none.env, required: false}]"
+    file = write(tmp_path, f"services: {{a: {{image: x, env_file: {named}, environment: {{A: here}}}}}}")
+    assert load([file], {})["a"].environment == {"A": "here", "B": "file"}
+    with pytest.raises(DefinitionError, match=r"none\.env: .* is not there"):
+        load([write(tmp_path, "services: {a: {image: x, env_file: none.env}}")], {})
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
