@@ -33,7 +33,7 @@ NODES, DRIVES = 4, 2
 
 @dataclass
 class Node:
-    """One server process with its drives."""
+    """One server process with its drives; `pool` counts all pools that were ever made, from 0."""
 
     pool: int
     port: int
@@ -65,6 +65,8 @@ class MinioCluster:
         self.own_drives = os.getuid() == 0
         self._mounted: list[Path] = []
         self.pools: list[list[str]] = []
+        self._serials: list[int] = []
+        self._made = 0
         self.add_nodes()
 
     def __enter__(self) -> Self:
@@ -81,7 +83,7 @@ class MinioCluster:
 
     def add_nodes(self) -> None:
         """Prepare one more pool's nodes; they run after the next `start`."""
-        pool, (nodes, drives) = len(self.pools), self._shape
+        pool, (nodes, drives) = self._made, self._shape
         args = []
         for number in range(nodes):
             node = Node(pool, self._free_port(), self.folder / f"pool{pool}-node{number}")
@@ -92,6 +94,8 @@ class MinioCluster:
                 args.append(f"http://{node.address}{path}")
             self.nodes.append(node)
         self.pools.append(args)
+        self._serials.append(pool)
+        self._made += 1
 
     def start(self, seconds: float = 60) -> Self:
         """Start the nodes that do not run, and wait until the cluster can be written to."""
@@ -115,7 +119,8 @@ class MinioCluster:
         """Start all nodes again without a pool, which was drained before."""
         self.stop()
         self.pools.pop(pool)
-        self.nodes = [n for n in self.nodes if n.pool != pool]
+        gone = self._serials.pop(pool)
+        self.nodes = [n for n in self.nodes if n.pool != gone]
         self.start(seconds)
 
     def kill(self, number: int, how: signal.Signals = signal.SIGKILL) -> None:

@@ -57,7 +57,8 @@ def delivery(source: str, n: int, payload: int) -> Delivery:
 def main(source: str, folder: Path, payload: int) -> None:
     """Land until told to stop."""
     contract = contracts.parse(CONTRACT.format(id=source), "rows.yaml")
-    installation, n = Installation(StorageSettings()), 0
+    installation, known = Installation(StorageSettings()), folder / f"{source}.acks"
+    n = len(known.read_text().split()) if known.exists() else 0
     with (folder / f"{source}.acks").open("a") as acks, (folder / f"{source}.failures").open("a") as failures:
         while not (folder / "stop").exists():
             try:

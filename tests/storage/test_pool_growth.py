@@ -7,32 +7,24 @@ the while. After each step: every acknowledged row is there once, every commit i
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from onefold_storage.buckets import prepare
 from onefold_storage.capacity import of_information
 from onefold_storage.expansion import drains, rebalances
 from onefold_storage.installation import Installation
-from onefold_storage.minio_admin import AdminApi
 from onefold_storage.minio_figures import of_figures, read_figures
 from onefold_storage.room import room
-from onefold_storage.settings import StorageSettings
 
 HERE = Path(__file__).parent
-PROGRAM = HERE / "grow_program.py"
-ROWS = 50
 
 pytestmark = [pytest.mark.needs_minio, pytest.mark.slow]
 
@@ -46,88 +38,12 @@ def module(name: str) -> Any:
     return made
 
 
-minio_cluster = module("minio_cluster")
-
-
-@dataclass
-class Site:
-    """The cluster, the lake on it, and the landers."""
-
-    cluster: Any
-    folder: Path
-    landers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
-
-    @property
-    def environment(self) -> dict[str, str]:
-        return {
-            "ONEFOLD_HOME": str(self.folder / "home"),
-            "ONEFOLD_LAKE_URL": "s3://grows/lake",
-            "ONEFOLD_S3_ENDPOINT": self.cluster.endpoint,
-            "ONEFOLD_S3_ACCESS_KEY": "the-platform",
-            "ONEFOLD_S3_SECRET_KEY": "secret-of-the-platform",
-        }
-
-    @property
-    def root(self) -> dict[str, str]:
-        user, password = minio_cluster.ROOT_USER, minio_cluster.ROOT_PASSWORD
-        return self.environment | {"ONEFOLD_S3_ROOT_USER": user, "ONEFOLD_S3_ROOT_PASSWORD": password}
-
-    def settings(self, *, root: bool = False) -> StorageSettings:
-        named = self.root if root else self.environment
-        return StorageSettings(**{k.removeprefix("ONEFOLD_").lower(): v for k, v in named.items()})
-
-    @property
-    def api(self) -> AdminApi:
-        made = AdminApi.of(self.settings(root=True))
-        assert made
-        return made
-
-    def start(self, source: str, payload: int) -> None:
-        command = [sys.executable, str(PROGRAM), source, str(self.folder), str(payload)]
-        self.landers[source] = subprocess.Popen(command, env=os.environ | self.environment)
-
-    def acknowledged(self, source: str) -> int:
-        acks = self.folder / f"{source}.acks"
-        return len(acks.read_text().split()) if acks.exists() else 0
-
-    def wait_for(self, more: int, seconds: float = 120) -> None:
-        """Until each lander has landed so many packages more."""
-        goals = {s: self.acknowledged(s) + more for s in self.landers}
-        end = time.monotonic() + seconds
-        while any(self.acknowledged(s) < goal for s, goal in goals.items()):
-            assert time.monotonic() < end, [(p.read_text()[-400:]) for p in self.folder.glob("*.failures")]
-            assert all(p.poll() is None for p in self.landers.values())
-            time.sleep(0.1)
-
-    def stop(self) -> None:
-        (self.folder / "stop").touch()
-        for lander in self.landers.values():
-            lander.wait(60)
-
-    def check(self, *, exact: bool) -> None:
-        """Every acknowledged row is there once, and every commit; `exact`: nothing else is (landers have ended)."""
-        installation = Installation(self.settings())
-        for source in self.landers:
-            said = self.acknowledged(source)
-            name = f"bronze/{source}"
-            version = installation.lake.version(name)
-            keys = installation.lake.objects.keys(f"{name}/_delta_log")
-            log = {int(Path(k).stem) for k in keys if k.endswith(".json") and Path(k).stem.isdigit()}
-            assert log >= set(range(version + 1)), "a commit is missing from the log"
-            ids = installation.lake.scan(name, version).select("id").collect()["id"]
-            packages = installation.lake.transaction(name, "land")
-            assert ids.n_unique() == ids.len(), f"{source}: rows are there twice"
-            landed = set((ids // ROWS).unique())
-            assert set(range(said)) <= landed, f"{source}: acknowledged packages are lost"
-            if exact:
-                assert ids.len() == said * ROWS
-                assert packages == said
-                assert installation.ledger.packages.totals()[source].landed == said * ROWS
-        installation.ledger.close()
+minio_cluster, growing = module("minio_cluster"), module("growing_storage")
+Site, onefold, spread = growing.Site, growing.onefold, growing.spread
 
 
 @pytest.fixture(scope="module")
-def site(free_port: Callable[[], int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(free_port: Callable[[], int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     folder = tmp_path_factory.mktemp("growth")
     programs = HERE.parents[1] / ".tools" / "minio"
     with minio_cluster.MinioCluster(folder / "cluster", programs, free_port, drive_mb=48) as cluster:
@@ -140,19 +56,7 @@ def site(free_port: Callable[[], int], tmp_path_factory: pytest.TempPathFactory)
                 lander.kill()
 
 
-def onefold(site: Site, *words: str, environment: dict[str, str] | None = None) -> dict[str, Any]:
-    """A command of `onefold storage`, as an administrator runs it; its JSON."""
-    program = str(Path(sys.executable).with_name("onefold"))
-    done = subprocess.run(
-        [program, "storage", *words, "--json"],
-        env=os.environ | (environment or site.root), capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
-
-
-def test_status_says_the_same_as_the_cluster_to_root_and_to_the_platform(site: Site) -> None:
+def test_status_says_the_same_as_the_cluster_to_root_and_to_the_platform(site: Any) -> None:
     told = onefold(site, "status")
     assert (told["kind"], told["drives"], told["drives_online"], told["parity"]) == ("cluster", 8, 8, 4)
     assert len(told["nodes"]) == 4
@@ -169,16 +73,16 @@ def test_status_says_the_same_as_the_cluster_to_root_and_to_the_platform(site: S
     assert "ONEFOLD_S3_ROOT_USER" in platform["unknown"][0]
 
 
-def test_a_second_pool_joins_while_landing_goes_on(site: Site) -> None:
+def test_a_second_pool_joins_while_landing_goes_on(site: Any) -> None:
     site.start("steady", 100)
     site.start("heavy", 200_000)
     site.wait_for(6)
     before = room(site.settings(root=True))
-    compose, fragment = definition(site, [*site.cluster.pools]), site.folder / "pool-2.yml"
+    compose, fragment = growing.definition(site, [*site.cluster.pools]), site.folder / "pool-2.yml"
     site.cluster.add_nodes()
-    (site.folder / "pools-2.yml").write_text(pools_text(site.cluster.pools))
-    fragment.write_text(services_text("pools-2.yml"))
-    restarted = restarter(site)
+    (site.folder / "pools-2.yml").write_text(growing.pools_text(site.cluster.pools))
+    fragment.write_text(growing.services_text("pools-2.yml"))
+    restarted = growing.restarter(site)
     words = ["add-pool", str(fragment), "--folder", str(compose.parent), "--restart-with", restarted]
     told = onefold(site, *words)
     assert told["changed"]
@@ -190,7 +94,7 @@ def test_a_second_pool_joins_while_landing_goes_on(site: Site) -> None:
     site.check(exact=False)
 
 
-def test_two_conditional_puts_of_one_key_may_both_win(site: Site) -> None:
+def test_two_conditional_puts_of_one_key_may_both_win(site: Any) -> None:
     """Why commits are serialised by the ledger's lock: what S3 promises, two pools do not keep."""
     import botocore.session
 
@@ -226,7 +130,7 @@ def test_two_conditional_puts_of_one_key_may_both_win(site: Site) -> None:
     pytest.fail("never did both win: the lock may no longer be needed on this MinIO")
 
 
-def test_two_writers_on_two_pools_lose_no_commit(site: Site) -> None:
+def test_two_writers_on_two_pools_lose_no_commit(site: Any) -> None:
     """Through the lake, which takes the lock; without it some of these commits are lost (7 of 50 in a trial)."""
     program = (
         "import sys; from datetime import UTC, datetime; import pyarrow as pa\n"
@@ -254,7 +158,7 @@ def test_two_writers_on_two_pools_lose_no_commit(site: Site) -> None:
     assert lake.version("registry/declarations") == len(names)
 
 
-def test_rebalance_evens_the_pools_out_while_landing_goes_on(site: Site) -> None:
+def test_rebalance_evens_the_pools_out_while_landing_goes_on(site: Any) -> None:
     before = of_information(site.api.information()).pools
     told = onefold(site, "rebalance")
     assert [s["state"] for s in told["steps"]] == ["done"]
@@ -266,7 +170,7 @@ def test_rebalance_evens_the_pools_out_while_landing_goes_on(site: Site) -> None
     site.check(exact=False)
 
 
-def test_the_first_pool_is_drained_and_taken_away(site: Site) -> None:
+def test_the_first_pool_is_drained_and_taken_away(site: Any) -> None:
     assert onefold(site, "drain", "1")["steps"][0]["state"] == "done"
     (step,) = drains(site.api)
     assert (step.pool, step.state, step.failed) == (1, "done", 0)
@@ -278,40 +182,3 @@ def test_the_first_pool_is_drained_and_taken_away(site: Site) -> None:
     site.check(exact=True)
     found = room(site.settings(root=True))
     assert [p.number for p in found.pools] == [0]
-
-
-def spread(pools: Any) -> float:
-    shares = [1 - p.free_bytes / p.usable_bytes for p in pools]
-    return float(max(shares) - min(shares))
-
-
-def pools_text(pools: list[list[str]]) -> str:
-    return yaml.safe_dump({"version": "v2", "pools": [{"args": args} for args in pools]})
-
-
-def services_text(pools: str) -> str:
-    service = {"image": "minio", "volumes": [f"./{pools}:/etc/minio/pools.yml:ro"]}
-    return yaml.safe_dump({"services": {"minio-1": service, "minio-2": service}})
-
-
-def definition(site: Site, pools: list[list[str]]) -> Path:
-    (site.folder / "pools.yml").write_text(pools_text(pools))
-    compose = site.folder / "docker-compose.yml"
-    compose.write_text(services_text("pools.yml"))
-    return compose
-
-
-def restarter(site: Site) -> str:
-    """A command that has this process start the cluster again, as an engine would, and waits for it."""
-    asked, done = site.folder / "restart-asked", site.folder / "restart-done"
-
-    def serve() -> None:
-        while not asked.exists():
-            time.sleep(0.05)
-        site.cluster.restart()
-        done.touch()
-
-    threading.Thread(target=serve, daemon=True).start()
-    script = site.folder / "restart.sh"
-    script.write_text(f"touch {asked}\nuntil [ -e {done} ]; do sleep 0.1; done\n")
-    return f"sh {script}"
