@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 BIN := .venv/bin
-.PHONY: help setup demo test minio up-local down-local image image-test chaos lint format lock secrets clean bench-identity
+.PHONY: help setup demo test bench-landing minio up-local down-local image image-test chaos lint format lock secrets clean bench-identity
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,10 @@ test: setup lint ## set up, then lint and run every test that this machine can r
 
 minio: ## the MinIO server and its client into .tools/minio: from PATH, by docker, or built by Go
 	@infra/minio/get.sh
+
+bench-landing: setup ## how fast sources land with all guarantees, beside peers; ARGS="--scale 0.1 --gigabytes 0.2" for a look
+	@infra/minio/get.sh || echo "bench-landing: goes on without MinIO" >&2
+	@$(BIN)/python tests/bench/landing.py $(ARGS)
 
 chaos: setup ## kill whole runs at any moment and see the next one complete them; minutes
 	@$(BIN)/pytest -m chaos

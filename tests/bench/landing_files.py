@@ -17,8 +17,9 @@ from pathlib import Path
 import landing_data as data
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 from landing_rig import Rig, Say, Span, best, load, metered
-from landing_second import as_sent, write_ndjson
+from landing_second import as_sent, suppressed, write_ndjson
 from pyarrow import csv as arrow_csv
 from pyarrow import fs
 from pyarrow import json as arrow_json
@@ -67,7 +68,9 @@ class Files:
         """As `Second.lost_and_doubled`, for these two sources."""
         installation, lost, doubled = self._rig.installation(), 0, 0
         for name, keys in self.sent.items():
-            sent = pl.from_arrow(pa.chunked_array([c for k in keys for c in k.chunks])).alias("key").to_frame().lazy()
+            sent = (
+                pl.from_arrow(pa.chunked_array([c for k in keys for c in k.chunks])).alias("key").to_frame().lazy()
+            )
             found = installation.lake.scan(f"bronze/{name}").select(key=_EMAILS.key)
             rows = found.select(pl.len()).collect().item()
             met = sent.join(found.unique(), on="key", how="semi").select(pl.len()).collect().item()
@@ -78,7 +81,7 @@ class Files:
         table = _EMAILS.table(rows, first=2_000_000_000 + self._made * 10_000_000, seed=self._made)
         path = self._rig.settings.workspace_folder / f"emails{self._made}.{kind}"
         (write_csv if kind == "csv" else write_ndjson)(table, path)
-        self.sent[f"{kind}_emails"].append(table[_EMAILS.key])
+        self.sent[f"{kind}_emails"].append(table[_EMAILS.key].filter(pc.invert(suppressed(_EMAILS, table))))
         self._made += 1
         return path
 

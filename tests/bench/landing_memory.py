@@ -1,6 +1,6 @@
 """The memory of landing one large CSV file: the peak of a process of its own, libraries included.
 
-    python tests/bench/landing_memory.py land FILE     lands FILE into the installation that the environment names
+python tests/bench/landing_memory.py land FILE     lands FILE into the installation that the environment names
 """
 
 from __future__ import annotations

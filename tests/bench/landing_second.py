@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import landing_data as data
@@ -20,7 +21,7 @@ from onefold_workers.cluster import cluster
 from onefold_workers.stages.landing import Landed, land_sources
 
 LISTED = 5_000
-"""Entries of the suppression list: every 400th address, as many strangers, and some accounts and phones."""
+"""Addresses on the suppression list: every 400th that there is, and as many strangers; beside some accounts and phones."""
 
 
 @dataclass
@@ -38,18 +39,13 @@ class Second:
         self._rig, self._scale, self._say = rig, scale, say
         self._made = 0
         self.sent = {s.name: Sent([]) for s in data.SOURCES}
-        self._listed = self._suppress()
+        self._suppress()
 
-    def _suppress(self) -> dict[str, pa.Array]:
-        """Fill the suppression list; gives its values by kind, in clear."""
-        half = LISTED // 2
-        known = {
-            "email": data.addresses(np.arange(0, data.PEOPLE, data.PEOPLE // half)),
-            "phone": pa.array([f"{n:09d}" for n in range(151_000_000, 151_000_500)]),
-            "account": pa.array([f"{n:016x}" for n in range(0, 200_000, 200)]),
-        }
-        strangers = [("email", f"stranger{i}@nowhere.example") for i in range(half)]
-        entries = [(kind, v) for kind, values in known.items() for v in values.to_pylist()] + strangers
+    def _suppress(self) -> None:
+        """Fill the suppression list."""
+        strangers = [("email", f"stranger{i}@nowhere.example") for i in range(LISTED // 2)]
+        records = [("record", f"crm:{i}") for i in range(LISTED // 2)]
+        entries = [(k, v) for k, values in listed().items() for v in values.to_pylist()] + strangers + records
         installation = self._rig.installation()
         keyed = installation.keyed_hash
         installation.ledger.suppression.add(
@@ -58,7 +54,6 @@ class Second:
         )
         installation.ledger.close()
         self._say(f"suppression list: {len(entries):,} entries")
-        return known
 
     def prepare(self, kind: str, scale: float | None = None) -> list[Contract]:
         """Write the files of one more second and give the contracts that land them."""
@@ -71,23 +66,11 @@ class Second:
             table = source.table(n, first=at * 10_000_000)
             path = folder / f"{source.name}.{kind}"
             (write_arrow if kind == "arrow" else write_ndjson)(table, path)
-            gone = self._gone(source, table)
+            gone = suppressed(source, table)
             self.sent[source.name].keys.append(table[source.key].filter(pc.invert(gone)).combine_chunks())
             self.sent[source.name].suppressed += pc.sum(gone).as_py() or 0
             contracts.append(source.contract(f"{at}/{path.name}"))
         return contracts
-
-    def _gone(self, source: data.Source, table: pa.Table) -> pa.Array:
-        """Which rows carry a listed identifier: told from the values in clear, not by the product."""
-        gone = pa.array(np.zeros(table.num_rows, bool))
-        for name, kind in source.contract("x").kinds.items():
-            values = table[name]
-            if kind == "phone":
-                values = pc.utf8_slice_codeunits(values, 3, 12)
-            listed = self._listed.get(name if kind == "external_id" else kind)  # devices and the like are not
-            if listed is not None:
-                gone = pc.or_(gone, pc.is_in(values, listed))
-        return gone.combine_chunks() if isinstance(gone, pa.ChunkedArray) else gone
 
     def land(self, contracts: list[Contract], client: Client) -> Span:
         """Land one second on workers that are up and give what it took."""
@@ -124,10 +107,33 @@ class Second:
             lost += wanted - met
             doubled += rows - met
             if totals[source.name].suppressed != sent.suppressed:
-                raise SystemExit(f"{source.name}: {totals[source.name].suppressed} suppressed, not {sent.suppressed}")
+                raise SystemExit(
+                    f"{source.name}: {totals[source.name].suppressed} suppressed, not {sent.suppressed}"
+                )
         installation.ledger.close()
         self._say(f"suppressed: {sum(s.suppressed for s in self.sent.values()):,}, as many as there should be")
         return lost, doubled
+
+
+@lru_cache(maxsize=1)
+def listed() -> dict[str, pa.Array]:
+    """What of the data stands on the suppression list, by scheme, in clear."""
+    return {
+        "email": data.addresses(np.arange(0, data.PEOPLE, 2 * data.PEOPLE // LISTED)),
+        "phone": pa.array([f"{n:09d}" for n in range(151_000_000, 151_000_500)]),
+        "account": pa.array([f"{n:016x}" for n in range(0, 200_000, 200)]),
+    }
+
+
+def suppressed(source: data.Source, table: pa.Table) -> pa.Array:
+    """Which rows carry a listed identifier: told from the values in clear, not by the product."""
+    gone = pa.array(np.zeros(table.num_rows, bool))
+    for name, kind in source.contract("x").kinds.items():
+        values = pc.utf8_slice_codeunits(table[name], 3, 12) if kind == "phone" else table[name]
+        wanted = listed().get(name if kind == "external_id" else kind)  # devices and the like are on no list
+        if wanted is not None:
+            gone = pc.or_(gone, pc.is_in(values, wanted))
+    return gone.combine_chunks() if isinstance(gone, pa.ChunkedArray) else gone
 
 
 def run(second: Second, rounds: int, say: Say) -> dict[str, list[Span]]:
