@@ -93,11 +93,17 @@ def back_up(
     Raises:
         Conflict: a flow went on for ten minutes, or objects kept going while they were copied.
     """
-    say = on_step or (lambda _: None)
+    with installation.lake.lock("backup"):
+        return _back_up(installation, store, with_secret=with_secret, keep=keep, say=on_step or (lambda _: None))
+
+
+def _back_up(
+    installation: Installation, store: BackupStore, *, with_secret: bool, keep: int, say: OnStep
+) -> BackedUp:
     now = SystemClock().now()
     name = now.strftime("%Y%m%dT%H%M%S.%fZ")
     before = store.read() if store.ids() else None
-    held = frozenset(k.rsplit("/", 1)[1] for k in store.objects.keys("blobs"))
+    held = store.held()
     with tempfile.TemporaryDirectory(prefix="onefold-backup-") as folder:
         for _ in range(_TRIES):
             say("the moment is taken")
@@ -113,11 +119,11 @@ def back_up(
         else:
             raise Conflict("objects went while they were copied, time and again: take the backup at a quieter time")
         with (Path(folder) / "ledger").open("rb") as file:
-            ledger, _ = store.put(file)
+            ledger, _ = store.put(file, held)
         say("workspace and home")
         root = installation.settings.root
-        files = _files(store, _home(root, Path(folder), with_secret=with_secret))
-        workspace = _files(store, _workspace(installation.settings.workspace_folder))
+        files = _files(store, held, _home(root, Path(folder), with_secret=with_secret))
+        workspace = _files(store, held, _workspace(installation.settings.workspace_folder))
     store.copy_law(installation.lake.objects)
     tables, mark = moment.tables, fingerprint(installation.keyed_hash)
     made = Manifest(name, now.isoformat(), tables, objects, ledger, rows, workspace, files, mark)
@@ -157,7 +163,7 @@ def _copy(
             return key, known, False
         try:
             with lake.objects.open(key) as source:
-                return key, *store.put(source, entry.mark, held)
+                return key, *store.put(source, held, entry.mark)
         except FileNotFoundError:
             raise _PassedError from None
 
@@ -172,11 +178,11 @@ def _copy(
     return stored, copied
 
 
-def _files(store: BackupStore, paths: Iterable[tuple[str, Path]]) -> dict[str, Stored]:
+def _files(store: BackupStore, held: frozenset[str], paths: Iterable[tuple[str, Path]]) -> dict[str, Stored]:
     found: dict[str, Stored] = {}
     for name, path in paths:
         with path.open("rb") as file:
-            found[name], _ = store.put(file)
+            found[name], _ = store.put(file, held)
     return found
 
 

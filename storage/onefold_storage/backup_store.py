@@ -62,8 +62,17 @@ class BackupStore:
     def __init__(self, objects: Objects) -> None:
         self.objects = objects
 
-    def put(self, source: BinaryIO, mark: str = "", known: frozenset[str] = frozenset()) -> tuple[Stored, bool]:
-        """Keep a content; gives it, and whether it had to be copied. `known`: checksums that are there."""
+    def held(self) -> frozenset[str]:
+        """Checksums of contents that are there and whole: those of the backups that exist.
+
+        What a backup that was cut off left behind is not trusted, and copied again.
+        """
+        sizes = {k.rsplit("/", 1)[1]: s for k, s in self.objects.sizes("blobs").items()}
+        named = {h: s for i in self.ids() for h, s in self.read(i).contents.items()}
+        return frozenset(h for h, s in named.items() if sizes.get(h) == s.size)
+
+    def put(self, source: BinaryIO, held: frozenset[str], mark: str = "") -> tuple[Stored, bool]:
+        """Keep a content; gives it, and whether it had to be copied. `held`: see `held()`."""
         digest, size = hashlib.sha256(), 0
         with tempfile.SpooledTemporaryFile(_IN_MEMORY) as draft:
             while chunk := source.read(_CHUNK):
@@ -71,7 +80,7 @@ class BackupStore:
                 size += len(chunk)
                 draft.write(chunk)
             stored = Stored(digest.hexdigest(), size, mark)
-            if stored.sha256 in known or self.objects.size(_blob(stored.sha256)) == size:
+            if stored.sha256 in held:
                 return stored, False
             draft.seek(0)
             with self.objects.open(_blob(stored.sha256), "wb") as target:

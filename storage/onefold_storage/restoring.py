@@ -100,6 +100,7 @@ def restore(
         opened = Installation(installation.settings)
         opened.__dict__.update(ledger=ledger, law=opened.law_of(ledger, restoring=True))
         erased, swept = _erase_again(opened, then)
+        _reconcile(opened)
         ledger.audit.add("restore", "backup.restore", manifest.id, {"newer": newer, "erased": erased})
     installation.lake.objects.delete(RESTORING)
     size = sum(s.size for s in manifest.objects.values())
@@ -225,6 +226,15 @@ def _sweep(installation: Installation) -> int:
     return gone
 
 
+def _reconcile(installation: Installation) -> None:
+    """Bring the book of load packages up to the lake, which was listed after the ledger was dumped."""
+    for name in installation.lake.names():
+        if name.startswith("bronze/") and name != FAILED_EVENTS.name:
+            source = name.split("/", 1)[1]
+            with installation.lake.lock(f"land:{source}"):
+                installation.lander.reconcile(source)
+
+
 def ledger_from_lake(installation: Installation) -> dict[str, int]:
     """Rebuild a ledger that was lost from what the lake knows; gives rows added by kind, and load packages.
 
@@ -233,13 +243,8 @@ def ledger_from_lake(installation: Installation) -> dict[str, int]:
     with Ledger.open(installation.settings.ledger, installation.clock) as ledger:
         added = installation.law_of(ledger).rebuild()
     opened = Installation(installation.settings)
-    sources = [
-        n.split("/", 1)[1] for n in opened.lake.names() if n.startswith("bronze/") and n != FAILED_EVENTS.name
-    ]
     before = sum(t.packages for t in opened.ledger.packages.totals().values())
-    for source in sources:
-        with opened.lake.lock(f"land:{source}"):
-            opened.lander.reconcile(source)
+    _reconcile(opened)
     after = sum(t.packages for t in opened.ledger.packages.totals().values())
     opened.ledger.close()
     return added | {"packages": after - before}

@@ -273,6 +273,63 @@ def test_files_that_go_meanwhile_make_it_look_again(
 
 
 @on_disk
+def test_what_lands_while_the_moment_is_taken_is_wholly_there_or_not_at_all(
+    filled: Installation,
+    empty: Installation,
+    store: BackupStore,
+    small_lake: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dump, taken = backup_module.dump, backup_module._taken
+    between = small_lake["CRM"] | {"card": ["a", "b", "c"]}
+    after = small_lake["CRM"] | {"card": ["d", "e", "f"]}
+
+    def dumped(*arguments: Any) -> Any:
+        rows = dump(*arguments)
+        small_lake["land"](filled, "crm", between)
+        return rows
+
+    def listed(lake: Any) -> Any:
+        moment = taken(lake)
+        small_lake["land"](filled, "crm", after)
+        return moment
+
+    monkeypatch.setattr(backup_module, "dump", dumped)
+    monkeypatch.setattr(backup_module, "_taken", listed)
+    back_up(filled, store)
+    restore(empty, store)
+    found = _opened(empty)
+    packages = [p for p in found.ledger.packages.list() if p.source == "crm"]
+    assert sum(p.landed for p in packages) == found.lake.rows("bronze/crm")
+    assert sorted(p.seq or 0 for p in packages) == list(range(1, len(packages) + 1))
+    assert small_lake["land"](found, "crm", between).status == "repeated"
+    assert small_lake["land"](found, "crm", after).landed == 3
+    found.ledger.close()
+
+
+@on_disk
+def test_a_backup_that_was_cut_off_is_not_trusted(
+    filled: Installation, empty: Installation, store: BackupStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(store, "copy_law", cut)
+        back_up(filled, store)
+    assert store.ids() == []
+    for key in store.objects.keys("blobs"):  # as large as it should be, and not what it should be
+        path = Path(store.objects.path(key))
+        path.write_bytes(bytes(path.stat().st_size))
+    back_up(filled, store)
+    before = _rows(filled)
+    restore(empty, store)
+    found = _opened(empty)
+    assert _rows(found) == before
+    found.ledger.close()
+
+
+@on_disk
 def test_a_compacted_lake_with_checkpoints_comes_back(
     filled: Installation,
     empty: Installation,

@@ -193,7 +193,7 @@ def test_what_dead_writers_left_goes_when_it_is_old(installation: Installation) 
     for key in lake.objects.keys("bronze", unfinished=True):
         os.utime(lake.objects.path(key), (old, old))
     assert maintain(installation).leftovers == 2
-    left = lake.objects.keys("", unfinished=True)
+    left = [k for k in lake.objects.keys("", unfinished=True) if not k.startswith("law/")]
     assert left == ["work/customers/current.json", "work/customers/new/1.parquet"]
 
 
