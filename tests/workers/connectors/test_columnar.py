@@ -85,3 +85,14 @@ def test_doubled_columns_are_refused(read_bytes, name: str) -> None:
     table = pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])
     with pytest.raises(BadInput, match=rf"^{name}: columns: named twice: 'a'"):
         read_bytes((parquet if name == "x.parquet" else arrow)(table), name)
+
+
+def test_a_large_record_batch_comes_in_pieces_that_keep_their_places(read_bytes, monkeypatch) -> None:
+    from onefold_workers.connectors.formats import arrow as arrow_format
+
+    monkeypatch.setattr(arrow_format, "ROWS", 70)
+    texts = TABLE.append_column("s", pa.array([f"text {i}" for i in range(1000)]))
+    found = read_bytes(arrow(texts), "x.arrow")
+    assert list(found.rows) == list(range(1000))
+    assert found.values == texts.to_pylist()
+    assert max(t.num_rows for t in found.tables) == 70

@@ -11,11 +11,13 @@ from onefold_workers.connectors.formats._format import FileOptions, Format
 from onefold_workers.connectors.formats._input import InputFile
 from onefold_workers.connectors.formats._typed import batch, check_names
 
+ROWS = 65_536
+"""Rows of a batch, at most."""
 _MAGIC = b"ARROW1"
 
 
 def read(file: InputFile, options: FileOptions, expected: tuple[str, ...]) -> Iterator[Batch]:
-    """The file's rows with its types, one batch a record batch.
+    """The file's rows with its types, a record batch at a time, in batches of `ROWS` at most.
 
     Raises:
         BadInput: truncated or corrupt, not Arrow, or two columns share a name.
@@ -30,8 +32,10 @@ def read(file: InputFile, options: FileOptions, expected: tuple[str, ...]) -> It
             check_names(file, reader.schema)
             pieces = (reader.get_batch(i) for i in range(reader.num_record_batches)) if magic == _MAGIC else reader
             for piece in pieces:
-                yield batch(piece, row)
-                row += piece.num_rows
+                for at in range(0, piece.num_rows, ROWS):  # several threads can share a large one
+                    some = piece.slice(at, ROWS)
+                    yield batch(some, row)
+                    row += some.num_rows
             if row == 0:
                 yield Batch(reader.schema.empty_table(), pa.array([], pa.int64()))
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
