@@ -10,6 +10,7 @@ import polars as pl
 
 from onefold_storage.installation import Installation
 from onefold_storage.schema import FAILED_EVENTS, LINKS
+from onefold_storage.spool import Spool
 
 MODELS = "models/figures.json"
 """Where training keeps each model's figures: name, version, metric, value, baseline, interval, beats_baseline."""
@@ -24,11 +25,18 @@ def status(installation: Installation) -> dict[str, Any]:
     return {
         "tables": tables,
         "packages": packages(installation),
+        "spool": spool(installation),
         "identity": identity(installation),
         "models": _object(installation, MODELS) or [],
         "left_out": (_object(installation, TRAINING) or {}).get("left_out", []),
         "publication": _object(installation, "publications/current.json"),
     }
+
+
+def spool(installation: Installation) -> dict[str, Any]:
+    """What waits in this machine's write-ahead log: bytes, age of the oldest in seconds, bytes held by source."""
+    depth = Spool(installation.settings.spool_folder).depth()
+    return {"bytes": depth.bytes, "oldest_s": depth.oldest, "held": depth.held}
 
 
 def packages(installation: Installation) -> list[dict[str, Any]]:

@@ -67,7 +67,7 @@ class DrainProcess:
     def _keep(self) -> None:
         while not self._closing.is_set():
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "onefold.draining"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+                [sys.executable, "-P", "-m", "onefold.draining"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
             )
             self._say(self._first)
             assert self._process.stdout is not None

@@ -30,6 +30,10 @@ def print_state(state: dict[str, Any]) -> None:
         kept = [f"{package[k]:,} {k}" for k in ("landed", "failed", "repeated", "suppressed") if package[k]]
         told = escape(", ".join(kept) or package["message"] or "nothing")
         out.print(f"  {package['source']:<20} {package['sent']:>10,} sent: {told}")
+    spool = state["spool"]
+    if spool["bytes"] or spool["held"]:
+        held = f"; held: {', '.join(spool['held'])} (onefold spool status)" if spool["held"] else ""
+        out.print(f"[bold]Events waiting[/bold] {spool['bytes']:,} bytes, {spool['oldest_s']:.1f} s old{held}")
     out.print("[bold]Tables[/bold]" + ("" if state["tables"] else " none yet"))
     for table in state["tables"]:
         out.print(f"  {table['name']:<32} {table['rows']:>10,} rows")
