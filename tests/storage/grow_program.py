@@ -47,7 +47,7 @@ def delivery(source: str, n: int, payload: int) -> Delivery:
 
     def batches() -> Iterator[Batch]:
         ids = range(n * ROWS, (n + 1) * ROWS)
-        values = [base64.b85encode(draw.randbytes(size * 4 // 5)).decode() for _ in ids]
+        values = [base64.b64encode(draw.randbytes(size * 3 // 4)).decode() for _ in ids]
         table = pa.table({"id": [str(i) for i in ids], "value": values})
         yield Batch(table, pa.array(range(ROWS), pa.int64()))
 

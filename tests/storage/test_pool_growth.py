@@ -19,7 +19,7 @@ import pytest
 
 from onefold_storage.buckets import prepare
 from onefold_storage.capacity import of_information
-from onefold_storage.expansion import drains, rebalances
+from onefold_storage.expansion import drains, rebalances, start_drain
 from onefold_storage.installation import Installation
 from onefold_storage.minio_figures import of_figures, read_figures
 from onefold_storage.room import room
@@ -67,10 +67,10 @@ def test_status_says_the_same_as_the_cluster_to_root_and_to_the_platform(site: A
     assert abs(told["free_bytes"] - (figures.free_bytes or 0)) < told["usable_bytes"] / 100
     (info,) = site.cluster.mc("admin", "info", "test")
     assert of_information(info["info"]).usable_bytes == told["usable_bytes"]
-    platform = onefold(site, "status", environment=site.environment)
-    assert platform["usable_bytes"] == told["usable_bytes"]
-    assert platform["drives"] == 8
-    assert "ONEFOLD_S3_ROOT_USER" in platform["unknown"][0]
+    platform = room(site.settings())
+    assert platform.usable_bytes == told["usable_bytes"]
+    assert platform.drives == 8
+    assert "ONEFOLD_S3_ROOT_USER" in platform.unknown[0]
 
 
 def test_a_second_pool_joins_while_landing_goes_on(site: Any) -> None:
@@ -138,7 +138,7 @@ def test_two_writers_on_two_pools_lose_no_commit(site: Any) -> None:
         "from onefold_storage.schema import DECLARATIONS as D\n"
         "from onefold_storage.settings import StorageSettings\n"
         "lake = Installation(StorageSettings()).lake\n"
-        "for n in range(6):\n"
+        "for n in range(4):\n"
         "    row = dict(kind='contract', name=f'{sys.argv[1]}{n}', version=1, digest='d',"
         " registered_at=datetime.now(UTC))\n"
         "    lake.append(D.name, pa.Table.from_pylist([row], D.arrow))\n"
@@ -154,12 +154,14 @@ def test_two_writers_on_two_pools_lose_no_commit(site: Any) -> None:
     assert [w.wait(180) for w in writers] == [0, 0]
     lake = Installation(site.settings()).lake
     names = lake.read("registry/declarations", ["name"])["name"].to_pylist()
-    assert sorted(names) == sorted(f"{w}{n}" for w in (0, 1) for n in range(6))
+    assert sorted(names) == sorted(f"{w}{n}" for w in (0, 1) for n in range(4))
     assert lake.version("registry/declarations") == len(names)
 
 
 def test_rebalance_evens_the_pools_out_while_landing_goes_on(site: Any) -> None:
     before = of_information(site.api.information()).pools
+    if not site.cluster.own_drives:
+        pytest.skip("drives of one disk are all as full: file systems of their own need the right to mount")
     told = onefold(site, "rebalance")
     assert [s["state"] for s in told["steps"]] == ["done"]
     assert told["steps"][0]["objects"] > 0
@@ -174,7 +176,8 @@ def test_the_first_pool_is_drained_and_taken_away(site: Any) -> None:
     assert onefold(site, "drain", "1")["steps"][0]["state"] == "done"
     (step,) = drains(site.api)
     assert (step.pool, step.state, step.failed) == (1, "done", 0)
-    assert onefold(site, "drain", "1")["steps"][0]["state"] == "done", "asked again, it is done"
+    start_drain(site.api, 1)  # asked again, it is done
+    assert [s.over for s in drains(site.api)] == [True]
     site.wait_for(1)
     site.stop()
     site.check(exact=True)
