@@ -43,7 +43,9 @@ def test_lines_that_are_no_request_cost_only_themselves(read_bytes: Callable[...
 
 
 def test_a_line_that_is_too_long(read_bytes: Callable[..., Any]) -> None:
-    found = read_bytes(COMMON.encode() + b"\n" + b"x" * (9 << 20) + b"\n" + COMMON.encode(), "a.log", max_row_bytes=1 << 20)
+    found = read_bytes(
+        COMMON.encode() + b"\n" + b"x" * (9 << 20) + b"\n" + COMMON.encode(), "a.log", max_row_bytes=1 << 20
+    )
     assert found.rules == {1: "too_long"}
     assert len(found.rows) == 2
 
