@@ -3,7 +3,8 @@
     python tests/bench/ingest_load.py --port P --token T --source S --seconds 5 --connections 32 --batch 1 --out FILE
 
 Requests are numbered from `--first`; request n carries the events `n*batch` to `n*batch + batch - 1`, each with its
-number as `id`. FILE gets the number of each request that was answered 200 or 202, one a line, when the time is up or
+number as `id`. With `--keys 1` each has an Idempotency-Key, and what was under way on a connection that broke is sent
+again. FILE gets the number of each request that was answered 200 or 202, one a line, when the time is up or
 the process is told to end. A lost connection is opened again; what was under way on it counts as not acknowledged.
 The last line of standard output is one JSON object: requests, events, seconds, refused, broken.
 """
@@ -37,6 +38,7 @@ class Load:
         self.options = options
         self.next = options.first
         self.acknowledged: list[int] = []
+        self.again: list[tuple[int, bytes]] = []
         self.refused = self.broken = 0
         self.ended = False
         kind = "application/x-ndjson" if options.batch > 1 else "application/json"
@@ -47,17 +49,20 @@ class Load:
 
     def request(self) -> tuple[int, bytes]:
         """The next request and its number."""
+        if self.again:
+            return self.again.pop()
         n, size = self.next, self.options.batch
         self.next += 1
         body = b"\n".join([event(i) for i in range(n * size, n * size + size)])
-        return n, b"%s%d\r\n\r\n%s" % (self.head, len(body), body)
+        key = b"\r\nIdempotency-Key: load-%d" % n if self.options.keys else b""
+        return n, b"%s%d%s\r\n\r\n%s" % (self.head, len(body), key, body)
 
 
 class Connection(asyncio.Protocol):
     """One request after another."""
 
     def __init__(self, load: Load) -> None:
-        self.load, self.data, self.number = load, b"", -1
+        self.load, self.data, self.number, self.sent = load, b"", -1, b""
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -70,8 +75,8 @@ class Connection(asyncio.Protocol):
         if self.load.ended:
             self.transport.close()
             return
-        self.number, request = self.load.request()
-        self.transport.write(request)
+        self.number, self.sent = self.load.request()
+        self.transport.write(self.sent)
 
     def data_received(self, data: bytes) -> None:
         """An answer, perhaps in pieces."""
@@ -94,6 +99,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """Note what was under way."""
         self.load.broken += self.number >= 0
+        if self.number >= 0 and self.load.options.keys:
+            self.load.again.append((self.number, self.sent))
         self.closed.set_result(None)
 
 
@@ -141,5 +148,6 @@ if __name__ == "__main__":
     for name in ("token", "source", "out"):
         parser.add_argument(f"--{name}", required=True)
     parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--keys", type=int, default=0)
     parser.add_argument("--first", type=int, default=0)
     run(main(parser.parse_args()))

@@ -36,11 +36,11 @@ def bench() -> Any:
 class Load:
     """The load generator in the background; `end()` gives the numbers of the acknowledged events."""
 
-    def __init__(self, server: Any, *, batch: int, connections: int = 8) -> None:
+    def __init__(self, server: Any, *, batch: int, connections: int = 8, keys: bool = False) -> None:
         self.out, self.batch = server.folder / "acknowledged", batch
         given = {
             "port": server.port, "token": server.token, "source": "visits", "seconds": 3600,
-            "connections": connections, "batch": batch, "out": self.out,
+            "connections": connections, "batch": batch, "keys": int(keys), "out": self.out,
         }  # fmt: skip
         arguments = [part for k, v in given.items() for part in (f"--{k}", str(v))]
         self.process = subprocess.Popen([sys.executable, str(BENCH / "ingest_load.py"), *arguments])
@@ -55,11 +55,14 @@ class Load:
         ]
 
 
-def killed_again_and_again(bench: Any, folder: Path, rounds: int, seed: int) -> None:
-    """Kill the server, its drainer, or both, while events come in; then nothing acknowledged is lost or doubled."""
+def killed_again_and_again(bench: Any, folder: Path, rounds: int, seed: int, *, keys: bool) -> None:
+    """Kill the server, its drainer, or both, while events come in; then nothing acknowledged is lost or doubled.
+
+    `keys`: requests are named by a key, and sent again where the answer was lost.
+    """
     chance = random.Random(seed)
     server = bench.Server(folder).start()
-    load = Load(server, batch=5)
+    load = Load(server, batch=5, keys=keys)
     try:
         for _ in range(rounds):
             time.sleep(chance.uniform(0.2, 1.8))
@@ -90,14 +93,18 @@ def killed_again_and_again(bench: Any, folder: Path, rounds: int, seed: int) -> 
 
 
 @pytest.mark.slow
-def test_killed_at_any_moment_nothing_is_lost_or_doubled(bench: Any, tmp_path: Path) -> None:
-    killed_again_and_again(bench, tmp_path, 5, seed=1)
+@pytest.mark.parametrize(("keys", "rounds"), [(False, 2), (True, 4)])
+def test_killed_at_any_moment_nothing_is_lost_or_doubled(
+    bench: Any, tmp_path: Path, keys: bool, rounds: int
+) -> None:
+    killed_again_and_again(bench, tmp_path, rounds, seed=1, keys=keys)
 
 
 @pytest.mark.chaos
 @pytest.mark.timeout(1800)
-def test_killed_fifty_times(bench: Any, tmp_path: Path) -> None:
-    killed_again_and_again(bench, tmp_path, 50, seed=2)
+@pytest.mark.parametrize("keys", [False, True])
+def test_killed_fifty_times(bench: Any, tmp_path: Path, keys: bool) -> None:
+    killed_again_and_again(bench, tmp_path, 50, seed=2, keys=keys)
 
 
 class Gate:

@@ -1,7 +1,7 @@
 """The write-ahead log of this process: requests that wait at the same time share one write and one fsync.
 
 Everything but the write itself happens on the event loop, so nothing needs a lock; a thread of its own writes and
-syncs. Segments are sealed when they are large or a second old, and drained by another process.
+syncs. segments are sealed when they are large or not quite a second old, and drained by another process.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from onefold_storage.spool_log import Writer
 
 _log = logging.getLogger(__name__)
 
-_SEAL_SECONDS = 1.0
+_SEAL_SECONDS = 0.7  # with the commit, well within two seconds
 _SEAL_BYTES = 16 << 20
 _GROUP_BYTES = 16 << 20
 _TICK = 0.1
