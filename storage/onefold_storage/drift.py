@@ -34,10 +34,13 @@ _KEPT = 200
 
 
 class Drift:
-    """What a delivery's columns are beside its contract's; one for each delivery."""
+    """What a delivery's columns are beside its contract's; one for each delivery.
 
-    def __init__(self, contract: Contract) -> None:
-        self._contract = contract
+    `apart`: its rows come from many senders, of whom each leaves out what it has not.
+    """
+
+    def __init__(self, contract: Contract, *, apart: bool = False) -> None:
+        self._contract, self._apart = contract, apart
         self._given: Counter[str] = Counter()
         self._misfits: Counter[str] = Counter()
         self._samples: dict[str, pa.ChunkedArray] = {}
@@ -85,7 +88,7 @@ class Drift:
     @property
     def absent(self) -> list[str]:
         """Columns of the contract that did not come, sorted; none of a delivery without rows."""
-        return sorted(self._contract.by_name.keys() - self._seen.keys()) if self._rows else []
+        return [] if self._apart or not self._rows else sorted(self._contract.by_name.keys() - self._seen.keys())
 
 
 def remember(lake: Lake, contract: Contract, drift: Drift, package_id: str, at: datetime) -> str | None:
@@ -108,7 +111,7 @@ def remember(lake: Lake, contract: Contract, drift: Drift, package_id: str, at: 
     state = {
         "columns": columns,
         "unknown": unknown,
-        "absent": drift.absent,
+        "absent": sorted({*before["absent"], *drift.absent} & columns.keys()),
         "changes": [*before["changes"], stamp | {k: v for k, v in entry.items() if v}],
     }
     lake.objects.put(_key(contract.id), orjson.dumps(state))
@@ -118,7 +121,7 @@ def remember(lake: Lake, contract: Contract, drift: Drift, package_id: str, at: 
 def history(lake: Lake, source: str) -> dict[str, Any]:
     """What is known of a source's columns; empty where nothing has landed.
 
-    `columns`: type by name, `unknown`: names that the contract does not have, `absent`: those that did not come last,
+    `columns`: type by name, `unknown`: names that the contract does not have, `absent`: those that did not always come,
     `changes`: oldest first, each with its time, package and contract version.
     """
     data = lake.objects.get(_key(source))

@@ -104,7 +104,7 @@ class Lander:
         packer = Packer(self._lake, contract.bronze, shape, package)
         failed = self._lake.writer(FAILED_EVENTS.name, partition={"source": contract.id})
         state = state_of(self._lake, contract)
-        counts, drift = _Counts(), Drift(contract)
+        counts, drift = _Counts(), Drift(contract, apart=delivery.apart)
         lookup = self._suppressor.lookup()
 
         def passed(batch: Batch) -> _Passed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -174,6 +175,34 @@ def test_columns_come_and_go_with_the_contract_and_are_recorded(
     assert known["columns"] == {"id": "integer"}
     assert "Ann@" not in repr(known)
     assert "20794601" not in repr(known)
+
+
+@on_disk
+def test_what_is_told_once_stays_told_and_the_history_does_not_grow(
+    installation: Installation, make_contract: Make, make_delivery: Make
+) -> None:
+    contract, whole = make_contract(), {"id": ["1"], "name": ["A"], "x": ["1"]}
+    messages = []
+    for n in range(6):
+        sent = (whole if n % 2 else {"id": ["1"]}) | {"id": [str(n)]}
+        messages.append(installation.lander.land(contract, make_delivery(sent)).message)
+    assert [m is None for m in messages] == [False, False, True, True, True, True]
+    known = history(installation.lake, "people")
+    assert (known["absent"], known["unknown"], len(known["changes"])) == (["name"], ["x"], 2)
+    many = replace(make_delivery({"id": ["9"]}), apart=True)
+    others = make_contract("others")
+    assert installation.lander.land(others, many).message is None, "of many senders each leaves something out"
+
+
+@on_disk
+def test_a_typed_column_that_changed_is_named_by_its_type(
+    installation: Installation, make_contract: Make, make_delivery: Make
+) -> None:
+    contract = make_contract(columns={"id": KEY, "v": "date"})
+    installation.lander.land(contract, make_delivery({"id": ["1"], "v": ["2020-01-01"]}))
+    sent = pa.table({"id": pa.array([2, 3, 4]), "v": pa.array([True, False, True])})
+    with pytest.raises(BadInput, match="expects date, found boolean in all 3 values"):
+        installation.lander.land(contract, make_delivery(sent))
 
 
 @on_disk
