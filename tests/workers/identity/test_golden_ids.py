@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onefold_storage.schema import HISTORY, LINKS
-from onefold_workers.identity import assign_golden_ids, survivors
+from onefold_workers.identity import assign_golden_ids, golden_ids, survivors
 
 T0 = datetime(2018, 1, 1, tzinfo=UTC)
 NONE = pl.DataFrame(pl.from_arrow(LINKS.arrow.empty_table()))
@@ -141,3 +142,19 @@ def test_every_living_id_was_created_or_split_off(steps: list[dict[str, int]]) -
         known |= set(history.filter(pl.col("event") == "created")["golden_id"])
         known |= set(history.filter(pl.col("event") == "split")["other_id"])
         assert set(now(links).values()) <= known
+
+
+@settings(max_examples=60)
+@given(PARTITIONS, st.sampled_from("abcdefgh"))
+def test_looking_only_at_what_is_touched_gives_the_same(steps: list[dict[str, int]], pinned: str) -> None:
+    links = NONE
+    for n, step in enumerate(steps):
+        first = now(links).get(pinned)
+        pins = pl.DataFrame({"record_key": ["a"], "golden_id": [first]}) if first else None
+        quick = assign_golden_ids(clusters(**step), links, day(n), pins=pins)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(golden_ids, "_touched", lambda joined, _pins: joined)
+            whole = assign_golden_ids(clusters(**step), links, day(n), pins=pins)
+        assert quick[0].equals(whole[0])
+        assert quick[1].equals(whole[1])
+        links = quick[0]

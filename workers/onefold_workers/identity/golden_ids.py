@@ -45,26 +45,35 @@ def assign_golden_ids(
         The new full table of links (open ones of changed and vanished records closed at `now`), and the rows
         to append to `identity/history`. Where nothing changed, links are as before and history has no row.
     """
-    clusters = clusters.select("record_key", "cluster").unique("record_key").sort("record_key")
+    clusters = clusters.select("record_key", "cluster")
+    key = clusters["record_key"]
+    if not key.is_sorted() or (key == key.shift(1)).any():
+        clusters = clusters.unique("record_key").sort("record_key")
     links = links.select(*_LINKS).cast(_LINKS) if links.width else pl.DataFrame(schema=_LINKS)
     old = links.filter(pl.col("valid_to").is_null()).select("record_key", old="golden_id")
     joined = clusters.join(old, on="record_key", how="left", maintain_order="left")
-    homes = _homes(joined, links, pins)
-    ids = _named(joined, homes, links, salt, prefix)
-    new = joined.join(ids, on="cluster", maintain_order="left")
+    vanished = old.head(0)
+    if joined["old"].count() < old.height:
+        vanished = old.join(clusters, on="record_key", how="anti")
+    part = _touched(joined, pins)
+    homes = _homes(part, links, pins)
+    ids = _named(part, homes, links, old["old"], salt, prefix)
+    new = part.join(ids, on="cluster", maintain_order="left")
     changed = new.filter(pl.col("old").is_null() | (pl.col("old") != pl.col("golden_id")))
-    kept = new.filter(pl.col("old") == pl.col("golden_id")).select("record_key")
-    closed = links.join(kept, on="record_key", how="anti", maintain_order="left").with_columns(
-        valid_to=pl.coalesce("valid_to", pl.lit(now, dtype=_LINKS["valid_to"]))
-    )
-    still = links.join(kept, on="record_key", how="semi", maintain_order="left")
+    ended = pl.concat([vanished.select("record_key"), changed.drop_nulls("old").select("record_key")])
+    if ended.height:
+        known = links.join(ended.with_columns(_ends=True), on="record_key", how="left", maintain_order="left")
+        closed = pl.when("_ends").then(pl.lit(now, dtype=_LINKS["valid_to"]))
+        links = known.with_columns(valid_to=pl.coalesce("valid_to", closed)).drop("_ends")
     opened = changed.select(
         "record_key",
         "golden_id",
         valid_from=pl.lit(now, dtype=_LINKS["valid_from"]),
         valid_to=pl.lit(None, dtype=_LINKS["valid_to"]),
     )
-    after = pl.concat([still, closed, opened]).sort("record_key", "valid_from", maintain_order=True)
+    after = pl.concat([links, opened]) if opened.height else links
+    if not after["record_key"].is_sorted():
+        after = after.sort("record_key", "valid_from", maintain_order=True)
     return after, _events(new, homes, now, cause)
 
 
@@ -96,12 +105,31 @@ def survivors(history: pl.DataFrame) -> pl.DataFrame:
     return chain
 
 
+def _touched(joined: pl.DataFrame, pins: pl.DataFrame | None) -> pl.DataFrame:
+    """The records of clusters that are not just what one golden ID holds already; the others stay as they are."""
+    coded = joined.with_columns(o=pl.col("old").cast(pl.Categorical).to_physical())
+    o, c = pl.col("o"), pl.col("cluster")
+    several = coded.group_by("cluster").agg(bad=(o.min() != o.max()) | (o.null_count() > 0)).filter("bad")
+    spread = coded.drop_nulls("o").group_by("o").agg(bad=c.min() != c.max()).filter("bad")
+    touched = [several.select("cluster"), coded.join(spread, on="o", how="semi").select("cluster")]
+    if pins is not None and pins.height:
+        moved = joined.join(pins, on="record_key").filter(pl.col("old").ne_missing(pl.col("golden_id")))
+        holders = joined.filter(pl.col("old").is_in(moved["golden_id"].implode()))
+        touched += [moved.select("cluster"), holders.select("cluster")]
+    return joined.join(pl.concat(touched), on="cluster", how="semi", maintain_order="left")
+
+
 def _homes(joined: pl.DataFrame, links: pl.DataFrame, pins: pl.DataFrame | None) -> pl.DataFrame:
     """For each open golden ID the cluster that has most of its records; `keeps` marks the cluster's keeper.
 
     A pinned ID, open or not, has its home where its record is, and comes before others.
     """
-    age = links.group_by(old="golden_id").agg(born=pl.col("valid_from").min())
+    ids = pl.concat([joined["old"].drop_nulls(), *([] if pins is None else [pins["golden_id"]])]).unique()
+    age = (
+        links.filter(pl.col("golden_id").is_in(ids.implode()))
+        .group_by(old="golden_id")
+        .agg(born=pl.col("valid_from").min())
+    )
     overlap = joined.drop_nulls("old").group_by("old", "cluster").agg(n=pl.len(), key=pl.col("record_key").min())
     if pins is not None and pins.height:
         held = pins.join(joined.select("record_key", "cluster"), on="record_key").select(
@@ -120,23 +148,29 @@ def _homes(joined: pl.DataFrame, links: pl.DataFrame, pins: pl.DataFrame | None)
     return home.select("old", "cluster", keeps=pl.int_range(pl.len()).over("cluster") == 0)
 
 
-def _named(joined: pl.DataFrame, homes: pl.DataFrame, links: pl.DataFrame, salt: str, prefix: str) -> pl.DataFrame:
-    """cluster, golden_id: the keeper's, else one that its records had before, else a new one."""
+def _named(
+    joined: pl.DataFrame, homes: pl.DataFrame, links: pl.DataFrame, held: pl.Series, salt: str, prefix: str
+) -> pl.DataFrame:
+    """cluster, golden_id: the keeper's, else one that its records had before, else a new one.
+
+    `held`: golden IDs of all open links, which nobody else can get.
+    """
     kept = homes.filter("keeps").select("cluster", golden_id="old")
     bare = joined.join(kept, on="cluster", how="anti")
-    in_use = homes["old"].implode()
+    in_use = pl.concat([homes["old"], held]).unique().implode()
     before = (
-        links.filter(pl.col("valid_to").is_not_null() & ~pl.col("golden_id").is_in(in_use))
+        links.filter(pl.col("valid_to").is_not_null())
         .join(bare.select("record_key", "cluster"), on="record_key")
+        .filter(~pl.col("golden_id").is_in(in_use))
         .group_by("cluster", "golden_id")
-        .agg(n=pl.len(), last=pl.col("valid_to").max())
-        .sort(["n", "last", "golden_id"], descending=[True, True, False])
+        .agg(n=pl.len(), last=pl.col("valid_to").max(), key=pl.col("record_key").min())
+        .sort(["n", "last", "golden_id", "key"], descending=[True, True, False, False])
         .unique("golden_id", keep="first", maintain_order=True)
         .unique("cluster", keep="first", maintain_order=True)
         .select("cluster", "golden_id")
     )
     fresh = bare.join(before, on="cluster", how="anti").group_by("cluster").agg(key=pl.col("record_key").min())
-    taken = pl.concat([links["golden_id"], kept["golden_id"], before["golden_id"]]).unique()
+    taken = pl.concat([links["golden_id"], kept["golden_id"], before["golden_id"]])
     named = _fresh(fresh.sort("key"), taken, salt, prefix)
     return pl.concat([kept, before, named])
 
