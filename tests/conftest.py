@@ -84,6 +84,7 @@ PARTS: dict[str, Callable[[], str | None]] = {
         _programs({"buildah": "buildah", "debootstrap": "debootstrap"})
         or (None if os.getuid() == 0 else "only root can build images without namespaces")
     ),
+    "dovecot": lambda: _programs({"dovecot": "dovecot-imapd"}),
     "services": lambda: _programs(
         {
             "haproxy": "haproxy",
