@@ -92,5 +92,6 @@ class Installation:
     @cached_property
     def lander(self) -> Lander:
         """What lands deliveries."""
+        self.law.require_if_there()
         suppressor = Suppressor(self.ledger.suppression, self.keyed_hash)
         return Lander(self.lake, self.ledger.packages, self.clock, suppressor)

@@ -9,6 +9,7 @@ holds for a secret that is not the one the hashes were made with. Evidence of wi
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ ERASED = "person.erase"
 RESTORING = f"{ROOT}/restoring.json"
 """There while a backup is being restored."""
 _MARK = f"{ROOT}/secret.json"
+_PATIENCE = 5.0
+"""Seconds that opening a ledger waits for storage."""
 _FOLD = 100
 """Objects of one kind from which on `fold` makes one of them."""
 _TABLES: dict[str, Table] = {"wishes": wishes, "suppressed": suppression_list, "erasures": audit}
@@ -88,20 +91,30 @@ class Law:
                 self._copy_to(self._backups)
             return copied
 
-    def require_if_there(self) -> None:
-        """As `require`, where storage answers; where it does not, nothing lands and nothing is published either.
+    def require_if_there(self, patience: float = _PATIENCE) -> None:
+        """As `require`, where storage answers within `patience` seconds.
+
+        Where it does not, nothing can land and nothing be published; whoever does either asks again.
 
         Raises:
             Conflict: likewise.
         """
-        try:
-            self.require()
-        except Conflict:
-            raise
-        except Exception as error:  # whatever a storage that is away makes of a request
-            logging.getLogger(__name__).warning(
-                "the law was not compared: storage fails (%s)", type(error).__name__
-            )
+        found: list[Exception] = []
+
+        def ask() -> None:
+            try:
+                self.require()
+            except Exception as error:  # whatever a storage that is away makes of a request
+                found.append(error)
+
+        asking = threading.Thread(target=ask, name="onefold-law", daemon=True)
+        asking.start()
+        asking.join(patience)
+        for error in found:
+            if isinstance(error, Conflict):
+                raise error
+        if found or asking.is_alive():
+            logging.getLogger(__name__).warning("the law was not compared: storage does not answer")
 
     def require(self) -> None:
         """Make sure that the ledger holds what the lake knows.

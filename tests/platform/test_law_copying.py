@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
-import pytest
+from fastapi.testclient import TestClient
 
 from onefold.api.law_copying import LawCopying
-from onefold_storage.errors import Conflict
+from onefold_storage.installation import Installation
 from onefold_storage.law import read_statutes
 from onefold_storage.objects import Objects
 
@@ -21,19 +22,27 @@ WISH = {
 }
 
 
-def test_an_objection_is_in_the_lake_and_an_api_without_it_does_not_start(
+def test_nothing_is_served_from_a_ledger_that_forgot_an_objection_until_it_is_rebuilt(
     published: Any, ask: Callable[..., Any]
 ) -> None:
     assert ask("POST", "/v1/consents", json=WISH).status_code == 201
-    objects = Objects(published.storage.lake)
-    (row,) = read_statutes(objects).wishes
+    (row,) = read_statutes(Objects(published.storage.lake)).wishes
     assert row["subject_hash"] == published.hashed.of("email", "x@example.org")
     with published.ledger.engine.begin() as connection:
         connection.exec_driver_sql("DELETE FROM wishes")
-    from fastapi.testclient import TestClient
-
-    with pytest.raises(Conflict, match="the ledger lacks 1 wishes"), TestClient(published.app()):
-        pass
+    headers = {"X-API-Key": published.token("read:scores", "write:consents")}
+    asked = "/v1/scores/churn?channel=email&data_use=marketing"
+    with TestClient(published.app(), raise_server_exceptions=False) as client:
+        assert client.get(asked, headers=headers).status_code == 503
+        again = WISH | {"subject": {"kind": "email", "value": "y@example.org"}}
+        assert client.post("/v1/consents", json=again, headers=headers).status_code == 201, "an objection is taken"
+        assert client.get(asked, headers=headers).status_code == 503
+        Installation(published.storage).law_of(published.ledger).rebuild()
+        end = time.monotonic() + 20
+        while (status := client.get(asked, headers=headers).status_code) != 200 and time.monotonic() < end:
+            time.sleep(0.05)
+        assert status == 200
+    assert len(published.ledger.wishes.listed()) == 2
 
 
 def test_one_copy_at_a_time_takes_everything_that_came_meanwhile() -> None:

@@ -81,17 +81,16 @@ class Context:
     def open(cls, storage: StorageSettings, settings: PlatformSettings) -> Context:
         """Open the ledger and look for the current publication; there need not be one yet.
 
-        Raises:
-            Conflict: the ledger lacks wishes or erasures that the lake knows of.
+        Nothing is served from a ledger that lacks wishes or erasures which the lake knows of.
         """
         clock = clock_for(storage)
         ledger = Ledger.open(storage.ledger, clock)
         hashed = KeyedHash.at(storage.root / "secret")
         objects = Objects(storage.lake, storage.storage_options)
-        Law(ledger.access, objects, nullcontext, lambda: hashed).require_if_there()
+        law = Law(ledger.access, objects, nullcontext, lambda: hashed)
         publications = Publications(objects)
         cache = settings.publication_cache or storage.root / "publications"
-        serving = Serving(publications, ledger.wishes, hashed, cache)
+        serving = Serving(publications, ledger.wishes, hashed, cache, law.require)
         serving.follow(settings.api_poll_seconds)
         contracts = WatchedContracts(storage.workspace_folder)
         events = EventLog(storage, ledger, hashed)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import shutil
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from onefold.serving.objections import Objections
 from onefold.serving.ranking import Lists
 from onefold.serving.snapshot import Snapshot
-from onefold_storage.errors import OnefoldError, Unavailable
+from onefold_storage.errors import Conflict, OnefoldError, Unavailable
 from onefold_storage.keyed_hash import KeyedHash
 from onefold_storage.publications import SERVING_FILE, Publications
 from onefold_storage.wishes import Wishes
@@ -33,8 +34,16 @@ class View:
 class Serving:
     """The current publication. A new one is opened beside the old and takes its place in one assignment."""
 
-    def __init__(self, publications: Publications, wishes: Wishes, hashed: KeyedHash, cache: Path) -> None:
-        self._publications = publications
+    def __init__(
+        self,
+        publications: Publications,
+        wishes: Wishes,
+        hashed: KeyedHash,
+        cache: Path,
+        lawful: Callable[[], None] | None = None,
+    ) -> None:
+        """`lawful`: asked before a publication is served; raises `Conflict` where wishes were forgotten."""
+        self._publications, self._lawful = publications, lawful
         self._wishes = wishes
         self._hashed = hashed
         self._cache = cache
@@ -63,6 +72,8 @@ class Serving:
             if pointer.version == self.version:
                 self.problem = None
                 return False
+            if self._lawful is not None:
+                self._lawful()
             publication = self._publications.get(pointer.version)
             files = self._publications.fetch(publication, self._cache)
             snapshot = Snapshot(files[SERVING_FILE], publication, self._hashed)
@@ -71,6 +82,8 @@ class Serving:
             if problem != self.problem:
                 _log.error("the current publication cannot be served, the last one stays: %s", problem)
             self.problem = problem
+            if isinstance(error, Conflict):  # nobody may be contacted by a list that forgot who objected
+                self._current, self._objections = None, None
             return False
         self._current, self._objections, self.problem = (snapshot, Lists(snapshot)), None, None
         _log.info("serving publication %s", publication.version)
