@@ -31,6 +31,7 @@ from onefold.commands import (
     workspace,
 )
 from onefold_storage.errors import BadInput, OnefoldError
+from onefold_storage.faults import fault_of
 
 _INTERRUPTED = ("interrupted; run it again to go on", 130)
 _USUAL = (
@@ -90,6 +91,8 @@ def main() -> None:
             _end(*_INTERRUPTED)
         raise
     except Exception as error:
+        if fault := fault_of(error):
+            _end(str(fault), fault.exit_code)
         known = _of_the_machine(error)
         if known is None:
             raise  # a fault of ours: all that can be said about it is wanted

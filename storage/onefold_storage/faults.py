@@ -18,6 +18,7 @@ _PLACE = re.compile(r"(https?://)(?:[^/\s@]*@)?([^/\s?]+)(?:/([^/?\s]+))?")
 _CODE = re.compile(r"<Code>([A-Za-z]+)</Code>|AWS Error ([A-Z_]+)")
 _REFUSED = (
     "403 Forbidden",
+    "(HTTP status 403)",
     "lacked the necessary privileges",
     "lacked valid authentication",
     "AWS Error ACCESS_DENIED",

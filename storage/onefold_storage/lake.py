@@ -9,7 +9,7 @@ versions.
 from __future__ import annotations
 
 import threading
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,19 +18,19 @@ from typing import Any
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction
-from deltalake.exceptions import DeltaError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
 from onefold_storage.errors import BadInput, NotFound, Unavailable
 from onefold_storage.faults import told
 from onefold_storage.locks import AdvisoryLocks, FileLocks, locks_for
 from onefold_storage.objects import Objects
+from onefold_storage.partitions import split
 from onefold_storage.parts import Part, PartWriter, conform
 from onefold_storage.schema import TABLES
-from onefold_storage.settings import StorageSettings
+from onefold_storage.settings import StorageSettings, reading_options
 
 INPUTS = "onefold.inputs"
 _LAYERS = ("bronze", "silver", "identity", "gold", "registry")
@@ -52,13 +52,7 @@ class Lake:
     def __init__(self, root: str, storage_options: dict[str, str], locks: FileLocks | AdvisoryLocks) -> None:
         self.root = root
         self.options = storage_options
-        # Polars wants numbers, in its own words; without them it is not patient.
-        patience = float(storage_options.get("retry_timeout", "120s").rstrip("s"))
-        self._reading = (
-            {"max_retries": 50, "retry_timeout_ms": int(patience * 1000), "retry_max_backoff_ms": 5000}
-            if storage_options
-            else None
-        )
+        self._reading = reading_options(storage_options)
         self.objects = Objects(root, storage_options)
         self._locks = locks
         self._held: Counter[str] = Counter()
@@ -146,8 +140,11 @@ class Lake:
     @told()
     def exists(self, name: str) -> bool:
         """Whether the table has been created."""
-        kept = self._kept.tables.get(name) is not None
-        return kept or DeltaTable.is_deltatable(f"{self.root}/{name}", self.options or None)
+        if self._kept.tables.get(name) is not None:
+            return True
+        if not self.objects.local:  # delta-rs would stop every thread of this process until storage answers
+            return self.objects.holds(f"{name}/_delta_log")
+        return DeltaTable.is_deltatable(f"{self.root}/{name}")
 
     def version(self, name: str) -> int:
         """The table's newest version; -1 where it does not exist."""
@@ -238,7 +235,7 @@ class Lake:
             if rows.column(column).null_count:
                 raise BadInput(f"{name}.{column}: is required, found null")
         written: list[Part] = []
-        for values, piece in _split(rows, form.partition_by):
+        for values, piece in split(rows, form.partition_by):
             writer = self.writer(name, shape=form, partition=values)
             writer.write(piece)
             written += writer.close()
@@ -284,14 +281,18 @@ class Lake:
             app_transactions=[Transaction(*transaction)] if transaction else None,
         )
         filters = [(k, "=", v) for k, v in replace.items()] if isinstance(replace, dict) else None
-        table.create_write_transaction(
-            adds,
-            "overwrite" if replace else "append",
-            form.schema,
-            list(form.partition_by) or None,
-            partition_filters=filters,
-            commit_properties=properties,
-        )
+        try:
+            table.create_write_transaction(
+                adds,
+                "overwrite" if replace else "append",
+                form.schema,
+                list(form.partition_by) or None,
+                partition_filters=filters,
+                commit_properties=properties,
+            )
+        except CommitFailedError:
+            if not self._committed(name, listed, transaction):
+                raise
         table.update_incremental()
         version = int(table.version())
         if self.objects.local:
@@ -331,7 +332,28 @@ class Lake:
         present = self.found(name)
         if present:
             return present
-        table = DeltaTable.create(
+        try:
+            table = self._new(name, form)
+        except CommitFailedError:  # the answer to the commit was lost, and delta-rs met its own on asking again
+            made = self.found(name)
+            if made is None:
+                raise
+            return made
+        if self.objects.local:
+            self.objects.sync(f"{name}/_delta_log/{0:020d}.json")
+        return table
+
+    def _committed(self, name: str, parts: Sequence[Part], transaction: tuple[str, int] | None) -> bool:
+        """Whether a commit that failed is in the log all the same: storage did it, and its answer was lost.
+
+        delta-rs asks again, meets its own commit, and takes it for another writer's; the lock says there is none.
+        """
+        if parts:  # their names are unique
+            return {path for path, _ in self.standing(name)} >= {p.path for p in parts}
+        return transaction is not None and self.transaction(name, transaction[0]) >= transaction[1]
+
+    def _new(self, name: str, form: TableShape) -> DeltaTable:
+        return DeltaTable.create(
             f"{self.root}/{name}",
             form.schema,
             mode="ignore",
@@ -343,9 +365,6 @@ class Lake:
             },
             storage_options=self.options or None,
         )
-        if self.objects.local:
-            self.objects.sync(f"{name}/_delta_log/{0:020d}.json")
-        return table
 
     def _check(self, name: str, part: Part, form: TableShape) -> None:
         key = f"{name}/{part.path}"
@@ -374,18 +393,3 @@ def _declared(name: str) -> TableShape:
         raise NotFound(f"{name}: no such table is declared")
     table = TABLES[name]
     return TableShape(table.arrow, table.partition_by, table.statistics, table.required)
-
-
-def _split(rows: pa.Table, by: tuple[str, ...]) -> Iterator[tuple[dict[str, str | None], pa.Table]]:
-    if not by:
-        yield {}, rows
-        return
-    if len(by) > 1:
-        raise BadInput("tables are partitioned by one column at most")
-    column = rows.column(by[0])
-    pieces: dict[str | None, pa.Table] = defaultdict()
-    for value in pc.unique(column).to_pylist():
-        chosen = pc.is_null(column) if value is None else pc.equal(column, value)
-        pieces[value] = rows.filter(chosen).drop_columns(list(by))
-    for value, piece in sorted(pieces.items(), key=lambda item: item[0] or ""):
-        yield {by[0]: value}, piece

@@ -111,6 +111,11 @@ class Objects:
         return sorted(str(p)[cut:] for p in found if unfinished or not str(p).endswith(".tmp"))
 
     @told()
+    def holds(self, prefix: str) -> bool:
+        """Whether there is anything below a prefix (a folder), in one request."""
+        return bool(self.keys(prefix, unfinished=True)) if self.local else bool(self._fs.holds(self.path(prefix)))
+
+    @told()
     def sizes(self, prefix: str) -> dict[str, int]:
         """Bytes of every object below a prefix (a folder), unfinished puts among them, by key."""
         try:

@@ -57,6 +57,12 @@ class PatientS3(S3FileSystem):  # type: ignore[misc]
                         f"there is no bucket {asked.get('Bucket')}; `onefold storage init` makes it, or check "
                         "ONEFOLD_LAKE_URL"
                     ) from error
+                if _status(error) == 403:
+                    raise Forbidden(
+                        f"{self.client_kwargs.get('endpoint_url', 'S3')}: storage refuses what was asked of the bucket "
+                        f"{asked.get('Bucket')} ({code}); check ONEFOLD_S3_ACCESS_KEY, ONEFOLD_S3_SECRET_KEY, and the "
+                        "bucket in ONEFOLD_LAKE_URL"
+                    ) from error
                 if not _may_pass(code, error):
                     raise translate_boto_error(error) from error
                 if clock() >= end:
@@ -70,6 +76,12 @@ class PatientS3(S3FileSystem):  # type: ignore[misc]
             attempt += 1
 
     call_s3 = sync_wrapper(_call_s3)
+
+    def holds(self, path: str) -> bool:
+        """Whether there is an object below a path."""
+        bucket, prefix, _ = self.split_path(path)
+        found = self.call_s3("list_objects_v2", Bucket=bucket, Prefix=f"{prefix}/", MaxKeys=1)
+        return bool(found.get("KeyCount") or found.get("Contents"))
 
     def forget_versions(self, path: str) -> int:
         """Remove what is no longer current below a path, where somebody versions the bucket; returns how much.
@@ -113,8 +125,12 @@ def _whole(method: str, answer: Any) -> Any:
 
 
 def _may_pass(code: str, error: ClientError) -> bool:
-    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0)
+    status = _status(error)
     return code in _AGAIN or (status >= 500 and status not in _NEVER)
+
+
+def _status(error: ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0)
 
 
 def file_system(options: dict[str, str]) -> PatientS3:

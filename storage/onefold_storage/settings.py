@@ -129,6 +129,7 @@ class StorageSettings(BaseSettings):
             "connect_timeout": f"{min(self.s3_timeout, 5.0)}s",
             "max_retries": "50",
             "retry_timeout": f"{self.s3_patience}s",
+            "backoff_config.init_backoff": "50ms",
             "backoff_config.max_backoff": "5s",
         }
         if self.s3_endpoint:
@@ -142,3 +143,16 @@ class StorageSettings(BaseSettings):
     def clock(self) -> Clock:
         """The one clock: the machine's, or the fixed one."""
         return FixedClock(self.now) if self.now else SystemClock()
+
+
+def reading_options(options: dict[str, str]) -> dict[str, int] | None:
+    """What Polars needs beside the storage options: it knows patience by other names, and as numbers."""
+    if not options:
+        return None
+    patience = float(options.get("retry_timeout", "120s").rstrip("s"))
+    return {
+        "max_retries": 50,
+        "retry_timeout_ms": int(patience * 1000),
+        "retry_init_backoff_ms": 50,
+        "retry_max_backoff_ms": 5000,
+    }

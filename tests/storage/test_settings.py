@@ -76,6 +76,7 @@ def test_a_lake_in_a_bucket() -> None:
         "connect_timeout": "5.0s",
         "max_retries": "50",
         "retry_timeout": "120.0s",
+        "backoff_config.init_backoff": "50ms",
         "backoff_config.max_backoff": "5s",
     }
     assert "hush" not in repr(settings)
