@@ -22,6 +22,7 @@ from onefold_storage.errors import Full, Unavailable
 from onefold_storage.spool_frames import Found, Frame, head, pack, unpack
 
 OPEN, SEALED, DAMAGED = ".open", ".sealed", ".damaged"
+_ASIDE = ".new"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -114,7 +115,7 @@ class Writer:
 
     def _open(self) -> int:
         if self._lock is None:
-            self.folder.mkdir(parents=True)
+            self.folder.mkdir(parents=True, exist_ok=True)  # left by a try that found no room
             sync_folder(self.folder.parent)
             self._lock = FileLock(self.folder / "lock", timeout=0)
             self._lock.acquire()
@@ -150,6 +151,8 @@ def take_over(folder: Path) -> FileLock | None:
         lock.acquire()
     except (Timeout, FileNotFoundError):
         return None
+    for path in folder.glob(f"*{_ASIDE}"):
+        path.unlink()  # a rewrite that was cut off
     for path in sorted(folder.glob(f"*{OPEN}")):
         found = unpack(path.read_bytes())
         if found.frames and not found.damaged:
@@ -185,7 +188,7 @@ def segments(folder: Path) -> list[Segment]:
 
 def rewrite(path: Path, frames: Sequence[Frame]) -> None:
     """Replace a segment by these frames, whole or not at all."""
-    aside = path.with_suffix(".new")
+    aside = path.with_suffix(_ASIDE)
     file = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         begun = head()
@@ -202,6 +205,7 @@ def rewrite(path: Path, frames: Sequence[Frame]) -> None:
 
 def remove(path: Path) -> None:
     """Remove a file, durably; it may be gone."""
+    path.with_suffix(_ASIDE).unlink(missing_ok=True)
     path.unlink(missing_ok=True)
     sync_folder(path.parent)
 

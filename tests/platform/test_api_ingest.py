@@ -247,6 +247,25 @@ def test_a_request_that_comes_again_is_the_same_request(
     assert (counts["i1"], counts["i2"], counts.get("i3"), counts["new"]) == (1, 1, None, 2)
 
 
+def test_a_key_that_was_forgotten_before_its_commit_lands_once_all_the_same(
+    client: TestClient, installation: Installation, committed: Callable[[Any], dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Only so many keys are remembered while storage is away; the commit knows all."""
+    monkeypatch.setattr("onefold.api.ingest_log._MOST_KEYS", 1)
+
+    def send(n: int) -> Any:
+        return client.post("/v1/ingest/visits", json={"id": f"f{n}"}, headers={"Idempotency-Key": f"forgotten {n}"})
+
+    answers = [send(n) for n in (0, 1, 2, 0, 1)]
+    assert len({a.json()["receipt"] for a in answers}) == 3
+    for answer in answers:
+        assert committed(answer)["landed"] == 1
+    committed(client.post("/v1/ingest/visits", json={"id": "later"}))
+    rows = installation.lake.scan("bronze/visits").filter(pl.col("id").is_in(["f0", "f1", "f2"])).collect()
+    assert rows.height == 3
+
+
 def test_durability_of_storage_answers_with_the_commit(client: TestClient, installation: Installation) -> None:
     answer = client.post("/v1/ingest/orders", json=[{"id": "o1"}, {"n": 1}], headers={"Idempotency-Key": "o"})
     told = answer.json()

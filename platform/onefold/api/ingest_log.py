@@ -1,7 +1,7 @@
 """The write-ahead log of this process: requests that wait at the same time share one write and one fsync.
 
 Everything but the write itself happens on the event loop, so nothing needs a lock; a thread of its own writes and
-syncs. segments are sealed when they are large or not quite a second old, and drained by another process.
+syncs. Segments are sealed when they are large or not quite a second old, and drained by another process.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ _log = logging.getLogger(__name__)
 _SEAL_SECONDS = 0.7  # with the commit, well within two seconds
 _SEAL_BYTES = 16 << 20
 _GROUP_BYTES = 16 << 20
+_QUEUE_BYTES = 256 << 20
+_MOST_KEYS = 100_000
 _TICK = 0.1
 _BEHIND = 2
 _REMEMBERED = 50
@@ -43,6 +45,14 @@ class _Waiting:
     number: int = 0
     error: OnefoldError | None = None
     receipt: Receipt | None = None
+
+
+@dataclass(frozen=True)
+class _Named:
+    """A request that is in the log under a key: all that is remembered of it until it is committed."""
+
+    digest: str | None
+    receipt: Receipt
 
 
 @dataclass
@@ -71,8 +81,8 @@ class EventLog:
         self._loop = asyncio.get_running_loop()
         self._queue: list[_Waiting] = []
         self._writing = False
-        self._keys: dict[tuple[str, str], _Waiting] = {}
-        self._by_segment: dict[int, list[tuple[str, str]]] = {}
+        self._queued = 0
+        self._keys: dict[tuple[str, str], _Waiting | _Named] = {}
         self._outcomes: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._waited: set[int] = set()
         self._sealed: set[int] = set()
@@ -94,14 +104,15 @@ class EventLog:
         name = (frame.source, frame.key) if frame.key else None
         first = self._keys.get(name) if name else None
         if first is not None:
-            if first.frame.digest != frame.digest:
+            if (first.digest if isinstance(first, _Named) else first.frame.digest) != frame.digest:
                 raise Conflict(OTHER_EVENTS)
-            return await asyncio.shield(first.written)
+            return first.receipt if isinstance(first, _Named) else await asyncio.shield(first.written)
         self._bound(frame)
         waiting = _Waiting(frame, self._loop.create_future(), at_once)
         if name:
             self._keys[name] = waiting
         self._queue.append(waiting)
+        self._queued += len(frame.body)
         if not self._writing:
             self._write()
         return await asyncio.shield(waiting.written)
@@ -127,6 +138,8 @@ class EventLog:
     # writing
 
     def _bound(self, frame: Frame) -> None:
+        if self._queued > _QUEUE_BYTES:
+            raise Unavailable("the volume of the log is slower than events come in: send again in a moment")
         most, depth = self._settings.spool_max_bytes, self.figures.depth
         wanted = depth.total + self._grown + len(frame.body)
         if wanted > most:
@@ -197,11 +210,12 @@ class EventLog:
 
     def _settle(self, w: _Waiting) -> None:
         name = (w.frame.source, w.frame.key) if w.frame.key else None
+        self._queued -= len(w.frame.body)
         if w.number:
             self.figures.events += w.frame.events
             self._begun = self._begun or time.monotonic()
-            if name:
-                self._by_segment.setdefault(w.number, []).append(name)
+            if name and w.receipt:
+                self._remember(name, _Named(w.frame.digest, w.receipt))
             if w.at_once:
                 self._waited.add(w.number)
                 self._outcomes.setdefault(w.number, self._loop.create_future())
@@ -216,6 +230,12 @@ class EventLog:
             assert w.receipt is not None
             w.written.set_result(w.receipt)
 
+    def _remember(self, name: tuple[str, str], named: _Named) -> None:
+        """Keys that are not committed, the newest of them; what is forgotten and comes again is told at the commit."""
+        self._keys[name] = named
+        while len(self._keys) > _MOST_KEYS and isinstance(self._keys[oldest := next(iter(self._keys))], _Named):
+            del self._keys[oldest]
+
     # sealing and draining
 
     def _start(self) -> None:
@@ -229,8 +249,11 @@ class EventLog:
             await asyncio.sleep(_TICK)
             self._seal_if_due()
             if time.monotonic() - looked > 1.0:
-                self.figures.depth, self._grown = await asyncio.to_thread(self.spool.depth), 0
                 looked = time.monotonic()
+                try:
+                    self.figures.depth, self._grown = await asyncio.to_thread(self.spool.depth), 0
+                except OSError as error:
+                    _log.error("the volume of the log cannot be looked at (%s)", error.strerror)
 
     def _seal_if_due(self) -> None:
         """Seal what is old, large, or waited for; not more often than is drained, unless it is large."""
@@ -277,8 +300,9 @@ class EventLog:
             return
         self._sealed.discard(number)
         self._waited.discard(number)
-        for name in self._by_segment.pop(number, ()):
-            self._keys.pop(name, None)
+        gone = [k for k, v in self._keys.items() if isinstance(v, _Named) and v.receipt.number == number]
+        for name in gone:
+            del self._keys[name]
         waiting = self._outcomes.get(number)
         if waiting and not waiting.done():
             waiting.set_result(said["sources"])
