@@ -89,4 +89,16 @@ HOUSEHOLDS = Table(
         moment("valid_to", "until when; null is still so"),
     ),
 )
-IDENTITY = (LINKS, EDGES, EVIDENCE, OVERRIDES, HISTORY, HISTORY_EDGES, HOUSEHOLDS)
+MARKS = Table(
+    "identity/marks",
+    "What one resolution keeps for the next, a row a record: keyed hashes of its blocking keys, and its component.",
+    (
+        text("record_key", "the record", personal=True, required=True),
+        Column("seen", pa.int64(), "digest of the row that was resolved, by package and place", required=True),
+        Column("component", pa.int64(), "records that hang together, number", required=True),
+        Column("cluster", pa.int64(), "cluster inside it, number", required=True),
+        Column("lead", pa.bool_(), "the first of the records that say the same", required=True),
+        Column("marks", pa.binary(), "keyed hashes of 64 bits, one after the other", personal=True, required=True),
+    ),
+)
+IDENTITY = (LINKS, EDGES, EVIDENCE, OVERRIDES, HISTORY, HISTORY_EDGES, HOUSEHOLDS, MARKS)

@@ -51,6 +51,7 @@ _TABLES = (
         for name in ("relations", "interactions", "cases", "documents", "consents", "accounts", "items")
     ),
     Place("table", "identity/edges", "pairs of record keys", erasers.records),
+    Place("table", "identity/marks", "record keys, and keyed hashes of what they are found by", erasers.records),
     Place("table", "identity/evidence", "decisions on pairs of record keys", erasers.records),
     Place("table", "identity/overrides", "values that people set", erasers.records),
     Place("table", "identity/history_edges", "pairs of record keys", erasers.records),
@@ -72,7 +73,7 @@ _OBJECTS = (
     Place("objects", "columns/*", "none: names and types of columns; names that may be data are left out"),
     *(
         Place("objects", f"identity/{name}.json", "none: parameters and figures of identity resolution")
-        for name in ("model", "report", "held", "quality")
+        for name in ("model", "report", "held", "quality", "kept")
     ),
     Place("objects", "models/*", "none: parameters and figures of models"),
 )

@@ -17,6 +17,7 @@ from onefold_storage.identity_tables import (
     HOUSEHOLDS,
     IDENTITY,
     LINKS,
+    MARKS,
     OVERRIDES,
 )
 from onefold_storage.tables import TIMESTAMP, Column, Table
@@ -31,6 +32,7 @@ __all__ = [
     "HOUSEHOLDS",
     "IDENTITY",
     "LINKS",
+    "MARKS",
     "OVERRIDES",
     "TIMESTAMP",
     "Column",

@@ -26,6 +26,7 @@ from onefold_workers.identity.conflicts import own_keys
 from onefold_workers.stages.fingerprint import fingerprint
 from onefold_workers.stages.identity_model import KnownModel, keep_model, known_model
 from onefold_workers.stages.records import current_links, current_records
+from onefold_workers.stages.resolving_more import keep, resolve_changed
 
 REPORT = "identity/report.json"
 HELD = "identity/held.json"
@@ -64,16 +65,21 @@ def resolve_identities(
         evidence = lake.scan(EVIDENCE.name).collect()
         known = None if retrain else known_model(lake, records.height)
         salt = installation.keyed_hash.of("identity", "salt")
-        with shared_folder(installation.settings.root / "scratch") as folder:
-            result = identity.resolve(
-                records,
-                model=known.model if known else None,
-                evidence=identity.obeyed(evidence),
-                run_tasks=spread if folder else map,
-                scratch=folder,
-                salt=salt,
-                many=agreed.several_keys,
-            )
+        obeyed, result = identity.obeyed(evidence), None
+        if known:
+            result = resolve_changed(lake, records, known.model, obeyed, last_report(lake), agreed.several_keys)
+        if result is None:
+            with shared_folder(installation.settings.root / "scratch") as folder:
+                result = identity.resolve(
+                    records,
+                    model=known.model if known else None,
+                    evidence=obeyed,
+                    run_tasks=spread if folder else map,
+                    scratch=folder,
+                    salt=salt,
+                    many=agreed.several_keys,
+                    keep=True,
+                )
         known = known or KnownModel(result.model, records.height, installation.clock.now())
         before, links = current_links(lake).collect(), lake.scan(LINKS.name).collect()
         now_links, history = identity.assign_golden_ids(
@@ -97,7 +103,8 @@ def resolve_identities(
         keep_model(lake, known)
         lake.objects.put(REPORT, _json(report))
         lake.objects.delete(HELD)
-        lake.replace(EDGES.name, lake.frame_to_arrow(EDGES.name, result.edges))
+        run = keep(lake, records, result, agreed.several_keys)
+        lake.replace(EDGES.name, lake.frame_to_arrow(EDGES.name, result.edges), inputs=run)
         _append_once(lake, HISTORY.name, history)
         _append_once(lake, HISTORY_EDGES.name, behind)
         lake.replace(LINKS.name, lake.frame_to_arrow(LINKS.name, now_links), inputs=inputs)
