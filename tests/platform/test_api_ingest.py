@@ -14,6 +14,7 @@ import pytest
 import yaml
 from fastapi.testclient import TestClient
 
+from onefold.api import examples
 from onefold.api.app import create_app
 from onefold.api.shapes import ReceiptState, Taken
 from onefold.settings import PlatformSettings
@@ -129,6 +130,11 @@ def test_an_event_a_batch_and_lines_land_as_they_were_sent(
     extra = {i: json.loads(e) for i, e in rows.filter(pl.col("_extra").is_not_null()).rows()}
     assert extra["p2"]["text"] == "a\nb ]},{ \\ \u00e9"
     assert (extra["x1"]["money"], extra["x1"]["big"]) == ("12345678.25", "123456789012345678901234567890")
+
+
+def test_the_examples_of_the_documentation_have_its_shapes() -> None:
+    Taken.model_validate(examples.TAKEN)
+    ReceiptState.model_validate(examples.RECEIPT)
 
 
 def test_bad_events_of_a_batch_are_kept_and_counted(
