@@ -67,11 +67,12 @@ class SuppressionList:
             return frozenset(connection.execute(select(suppression_list.c.hash)).scalars())
 
     def state(self) -> tuple[Any, ...]:
-        """Something that differs once anything was added: quick to ask."""
+        """Which ledger it is, and sums that differ once anything was added: quick to ask."""
         c = suppression_list.c
-        query = select(func.count(), func.count(c.mark), func.max(c.added_at))
+        sums = (func.count(), func.count(c.mark), func.sum(c.mark), func.max(c.added_at))
+        query = select(*sums, func.min(c.hash), func.max(c.hash))
         with self._access.read() as connection:
-            return tuple(connection.execute(query).one())
+            return (str(connection.engine.url), *connection.execute(query).one())
 
     def listed(self) -> Listed:
         """Everything on the list."""

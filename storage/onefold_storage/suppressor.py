@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import cast
 
@@ -38,15 +39,13 @@ class Suppressor:
 
     def __init__(self, suppression: SuppressionList, keyed: KeyedHash) -> None:
         self._list, self._keyed = suppression, keyed
-        self._state: tuple[object, ...] | None = None
-        self._lookup = Lookup(Listed(frozenset(), ()), keyed)
 
     def lookup(self) -> Lookup:
-        """The list as it stands now; read again only when it has changed."""
-        state = self._list.state()
-        if state != self._state:
-            self._lookup, self._state = Lookup(self._list.listed(), self._keyed), state
-        return self._lookup
+        """The list as it stands now; read again only when it has changed since anybody in this process read it."""
+        kept = _kept(self._keyed, self._list.state())
+        if kept.lookup is None:
+            kept.lookup = Lookup(self._list.listed(), self._keyed)
+        return kept.lookup
 
     def suppressed_bad(self, contract: Contract | None, bad: Sequence[BadRow]) -> list[bool]:
         """As `Lookup.suppressed_bad`, by the list as it stands now."""
@@ -58,7 +57,7 @@ class Lookup:
 
     def __init__(self, listed: Listed, keyed: KeyedHash) -> None:
         self._hashes, self._keyed = listed.hashes, keyed
-        self._sieve = _sieve(keyed, listed.marks) if listed.marks else None
+        self._sieve = Sieve(keyed, listed.marks) if listed.marks else None
 
     def suppressed(self, contract: Contract, rows: pa.Table) -> pa.Array | None:
         """A boolean per row: does one of its identifiers stand on the list? None where none of any row does."""
@@ -105,10 +104,14 @@ class Lookup:
                 yield from (self._keyed.of(s, word) for s in schemes)
 
 
+@dataclass
+class _Kept:
+    lookup: Lookup | None = None
+
+
 @lru_cache(maxsize=2)
-def _sieve(keyed: KeyedHash, marks: tuple[int, ...]) -> Sieve:
-    """Made once for a state of the list, whoever lands in this process."""
-    return Sieve(keyed, marks)
+def _kept(keyed: KeyedHash, state: tuple[object, ...]) -> _Kept:  # noqa: ARG001 - they say which it is
+    return _Kept()
 
 
 def _named(contract: Contract, raw: bytes) -> pl.DataFrame | None:
