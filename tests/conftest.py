@@ -128,6 +128,18 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             need(mark.name.removeprefix("needs_"))
 
 
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where tests run in several processes, hand on what this one missed."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["missing"] = _missing
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Hear what a process missed."""
+    _missing.update(getattr(node, "workeroutput", {}).get("missing", {}))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say which parts this machine lacks, and what that left out."""
     if _missing:

@@ -33,6 +33,13 @@ def test_a_missing_part_skips_and_the_summary_says_why(machine_without_browser, 
     result.stdout.fnmatch_lines(["*not tested on this machine*", "browser: no Chromium*"])
 
 
+def test_the_summary_says_so_where_tests_run_in_several_processes(machine_without_browser, monkeypatch) -> None:
+    monkeypatch.delenv("ONEFOLD_REQUIRE", raising=False)
+    result = machine_without_browser.runpytest_subprocess("-n", "1")
+    result.assert_outcomes(skipped=1)
+    result.stdout.fnmatch_lines(["*not tested on this machine*", "browser: no Chromium*"])
+
+
 def test_a_missing_part_fails_where_it_is_required(machine_without_browser, monkeypatch) -> None:
     monkeypatch.setenv("ONEFOLD_REQUIRE", "dask, browser")
     result = machine_without_browser.runpytest_subprocess()
