@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
 import runpy
-import signal
 import socket
 import subprocess
 import sys
@@ -20,6 +18,7 @@ from typing import Any
 
 import httpx
 import polars as pl
+import psutil
 import pytest
 
 from onefold_storage.installation import Installation
@@ -66,14 +65,12 @@ def killed_again_and_again(bench: Any, folder: Path, rounds: int, seed: int, *, 
     try:
         for _ in range(rounds):
             time.sleep(chance.uniform(0.2, 1.8))
-            found = subprocess.run(
-                ["pgrep", "-P", str(server.process.pid)], capture_output=True, text=True, check=False
-            )
+            drainers = psutil.Process(server.process.pid).children()
             whom = chance.choice(["server", "drainer", "both"])
             if whom != "server":
-                for pid in found.stdout.split():
-                    with suppress(ProcessLookupError):
-                        os.kill(int(pid), signal.SIGKILL)
+                for drainer in drainers:
+                    with suppress(psutil.NoSuchProcess):
+                        drainer.kill()
             if whom != "drainer":
                 server.process.kill()
                 server.process.wait()
