@@ -213,8 +213,8 @@ class Decisions:
             closed = (
                 self._lake.scan(LINKS.name).filter(pl.col("valid_to").is_not_null(), golden_id=before).collect()
             )
-            last = closed.filter(pl.col("valid_to") == closed["valid_to"].max())["record_key"].to_list()
-            leaving = tuple(k for k in own.keys if k in set(last))
+            last = set(closed.filter(pl.col("valid_to") == pl.col("valid_to").max())["record_key"])
+            leaving = tuple(k for k in own.keys if k in last)
             if own.golden_id == before or not leaving:
                 raise Conflict(
                     "unmerge: this golden ID was not merged into another; name the records that are to leave"
