@@ -6,6 +6,7 @@ import imaplib
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -92,7 +93,7 @@ class Mailbox:
 
 @pytest.fixture
 def mail(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[Mailbox]:
-    folder, port = Path(f"/tmp/onefold-mail-{os.getpid()}-{free_port()}"), free_port()
+    folder, port = Path(tempfile.mkdtemp(prefix="onefold-mail-")), free_port()
     (folder / "mail" / "ann").mkdir(parents=True)
     user = "nobody" if os.getuid() == 0 else str(os.getuid())
     group = "nogroup" if os.getuid() == 0 else str(os.getgid())
