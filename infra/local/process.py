@@ -23,6 +23,8 @@ KEPT = ("HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR
 """What a process has of this machine's environment; everything else the definition says."""
 MARK = "ONEFOLD_LOCAL_RUN"
 """Set in everything that is started, so that it is found again whatever became of its parent."""
+LOG_BYTES = 10_000_000
+"""A log that is longer when its process starts is put aside, and the one put aside before goes."""
 ENDED = frozenset({"done", "failed", "stopped"})
 
 
@@ -78,6 +80,8 @@ class Process:
             _hand_over(folder, str(self._account))
         cwd = volumes[0] if volumes else self._places.root
         self.log.parent.mkdir(mode=0o700, exist_ok=True)
+        if self.log.exists() and self.log.stat().st_size > LOG_BYTES:
+            self.log.replace(self.log.with_suffix(".log.1"))
         with self.log.open("ab") as log:
             self._process = self._open(self._command, log, cwd)
         self._began = self._probed = time.monotonic()

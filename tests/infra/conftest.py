@@ -8,6 +8,7 @@ import re
 import secrets
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,20 +71,19 @@ def secrets_of_compose() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def make_stack(
-    tmp_path_factory: pytest.TempPathFactory, secrets_of_compose: dict[str, str]
-) -> Iterator[Callable[[], Stack]]:
+def make_stack(secrets_of_compose: dict[str, str]) -> Iterator[Callable[[], Stack]]:
     """Makes stacks that are ended with the module, whatever became of them."""
     made: list[Stack] = []
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("ONEFOLD_", "COMPOSE_"))}
 
     def make() -> Stack:
-        folder = tmp_path_factory.mktemp("stack")
-        for above in (folder, *folder.parents[:2]):  # accounts of single services pass through
-            above.chmod(above.stat().st_mode | 0o011)
+        # Not below pytest's own folder, which nobody else may pass: some services have an account of their own.
+        folder = Path(tempfile.mkdtemp(prefix="onefold-stack-"))
+        folder.chmod(0o711)
         made.append(Stack(folder / "local", kept | secrets_of_compose))
         return made[-1]
 
     yield make
     for stack in made:
         stack.run("down", "--volumes")
+        stack.root.parent.rmdir()
