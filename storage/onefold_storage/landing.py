@@ -78,7 +78,7 @@ class Lander:
         with self._lake.lock(f"land:{contract.id}"), self._lake.keeping(contract.bronze):
             last = self.reconcile(contract.id)
             known = self._book.find(contract.id, delivery.content)
-            if known and (contract.rules.delivery != "snapshot" or known.seq == last):
+            if known and (contract.rules.delivery != "snapshot" or known.seq == self._book.last_sent(contract.id)):
                 return known.as_repeated()
             started = self._clock.now()
             try:

@@ -16,6 +16,9 @@ from onefold_storage.ledger_access import Access
 from onefold_storage.ledger_tables import load_packages
 from onefold_storage.requests import keep
 
+REPLAY = "replay-"
+"""What the content of a package of replayed failed events begins with (`replaying.py`)."""
+
 
 @dataclass(frozen=True)
 class Package:
@@ -90,6 +93,13 @@ class Packages:
     def last_seq(self, source: str) -> int:
         """The last committed package of a source; 0 where there is none."""
         query = select(func.max(load_packages.c.seq)).where(load_packages.c.source == source)
+        with self._access.read() as connection:
+            return connection.execute(query).scalar() or 0
+
+    def last_sent(self, source: str) -> int:
+        """The last committed package that the source sent, replays left out; 0 where there is none."""
+        c = load_packages.c
+        query = select(func.max(c.seq)).where(c.source == source, ~c.content.startswith(REPLAY, autoescape=True))
         with self._access.read() as connection:
             return connection.execute(query).scalar() or 0
 

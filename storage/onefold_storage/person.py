@@ -104,7 +104,7 @@ def known_contracts(installation: Installation) -> dict[str, Contract]:
             continue
         found[contract.id] = contract
     with suppress(NotFound):
-        found |= {c.id: c for c in Workspace.open(installation.settings.workspace_folder).contracts()}
+        found |= {c.id: c for c in Workspace.open(installation.settings.workspace_folder).sound_contracts()[0]}
     return found
 
 

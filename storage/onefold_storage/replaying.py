@@ -32,7 +32,7 @@ from onefold_storage.failed import Chosen, EventId, batches
 from onefold_storage.installation import Installation
 from onefold_storage.lake import Lake
 from onefold_storage.manifests import APP, committed_seq, read_manifest, write_manifest
-from onefold_storage.packages import Package
+from onefold_storage.packages import REPLAY, Package
 from onefold_storage.packing import Packer
 from onefold_storage.parts import Part
 from onefold_storage.rewriting import rewrite
@@ -40,8 +40,6 @@ from onefold_storage.schema import FAILED_EVENTS
 from onefold_storage.snapshots import state_of
 from onefold_storage.suppressor import Suppressor
 
-MARK = "replay-"
-"""What the content of a replay package begins with."""
 _UNREADABLE = re.compile(r"\\x(?:[0-9a-f]{2})+")
 """How bytes that are no text were kept (`row_text.py`)."""
 
@@ -142,7 +140,7 @@ class _Replay:
         contract, lake, shape = self._contract, self._lake, self._shape
         digest = hashlib.sha256(f"{contract.id} {self._seq} {self._at.isoformat()}".encode()).hexdigest()
         draft = Package(
-            contract.id, self._seq, f"{MARK}{digest[:32]}", "replay", 0, 0, 0, 0, 0, self._at, self._at
+            contract.id, self._seq, f"{REPLAY}{digest[:32]}", "replay", 0, 0, 0, 0, 0, self._at, self._at
         )  # fmt: skip
         packer = Packer(lake, contract.bronze, shape, draft)
         meant = Chosen(**(asdict(chosen) | {"source": contract.id}))
@@ -259,7 +257,7 @@ class _Replay:
                 package = read_manifest(self._lake, self._contract.id, seq)
             except NotFound:
                 break
-            if not package.content.startswith(MARK):
+            if not package.content.startswith(REPLAY):
                 return package.package_id
         return ""
 

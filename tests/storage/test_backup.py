@@ -81,6 +81,9 @@ def test_what_was_backed_up_comes_back_and_a_second_backup_copies_what_is_new(
     workspace = filled.settings.workspace_folder
     (workspace / "features").mkdir(parents=True, exist_ok=True)
     (workspace / "features" / "x.py").write_text("x = 1\n")
+    (workspace / "onefold.yaml").write_text("name: test\n")
+    (workspace / "contracts").mkdir(exist_ok=True)
+    (workspace / "contracts" / "broken.yaml").write_text("id: broken\n")  # must stand in the way of no erasure
     (workspace / "people.csv").write_text("a person\n")
     filled.ledger.keys.create("crm", ["read:scores"])
     first = back_up(filled, store)

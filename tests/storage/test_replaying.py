@@ -179,6 +179,8 @@ def test_a_newer_snapshot_answers_the_events_of_an_older_one(
     assert (result.tried, result.repeated, result.landed, result.failing) == (4, 2, 1, {"type v": 1})
     rows = installation.lake.scan("bronze/people").sort("_package_id", "_row_id").select("id", "v").collect().rows()
     assert rows == [(1, 1.0), (2, 2.0), (3, 2.5)], "the older 1.5 does not come after the newer 2"
+    again = land(contract("number"), make_delivery({"id": ["1", "2", "3", "4"], "v": ["1", "2", "2.5", "y"]}))
+    assert (again.status, again.seq) == ("repeated", 2), "a replay is not what the source sent last"
     assert _totals(installation) == (7, 3, 1, 3, 0)
 
 
