@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,11 +17,13 @@ from onefold_storage.contracts import parse
 from onefold_storage.identifiers import identifiers
 from onefold_storage.installation import Installation
 from onefold_storage.keyed_hash import KeyedHash
+from onefold_storage.settings import StorageSettings
 from onefold_storage.sieve import RECORD, Sieve, mark, marks
 from onefold_storage.suppression import Listed, Suppressed
 from onefold_storage.suppressor import Lookup
 from onefold_storage.texts import Texts
 
+NOW = datetime(2018, 1, 1, tzinfo=UTC)
 KEYED = KeyedHash(b"a secret of this test")
 CONTRACT = parse(
     """
@@ -103,6 +107,12 @@ def test_it_spares_nearly_all_of_the_work_and_looks_at_every_byte() -> None:
     assert passed[5000:].mean() < 0.005
 
 
+def test_marks_stay_what_they_are_since_ledgers_hold_them() -> None:
+    listed = [("email", "ann@x.example"), (RECORD, "crm:7"), ("card", "x" * 50), ("phone", "")]
+    assert [mark(KEYED, *entry) for entry in listed] == [3378547305, 3952026212, 4213874835, 4157556685]
+    assert marks(KEYED, listed) == [mark(KEYED, *entry) for entry in listed]
+
+
 def test_a_mark_tells_nothing_without_the_secret() -> None:
     values = [("email", f"{i}@x.example") for i in range(2000)]
     one, other = (np.array(marks(KeyedHash(s), values)) for s in (b"one secret of 16", b"another secret 16"))
@@ -121,6 +131,22 @@ def test_entries_of_an_older_ledger_hold_as_well(installation: Installation, mar
     gone = installation.lander._suppressor.lookup().suppressed(CONTRACT, rows)
     assert gone is not None
     assert gone.to_pylist() == [True, marked]
+
+
+def test_another_ledger_of_the_same_shape_is_another_list(tmp_path: Path) -> None:
+    rows = pa.table({"id": ["1", "2"], "mail": ["ann@x.example", "bob@x.example"]})
+    for n, name in enumerate(["ann", "bob"] * 2):
+        made = Installation(StorageSettings(home=tmp_path / str(n), now=NOW))
+        (made.settings.root / "secret").parent.mkdir(parents=True, exist_ok=True)
+        (made.settings.root / "secret").write_text("ab" * 32)
+        entry = ("email", f"{name}@x.example")
+        made.ledger.suppression.add(
+            [Suppressed(made.keyed_hash.of(*entry), "email", None, mark(made.keyed_hash, *entry))], "x"
+        )
+        gone = made.lander._suppressor.lookup().suppressed(CONTRACT, rows)
+        made.ledger.close()
+        assert gone is not None
+        assert gone.to_pylist() == [name == "ann", name == "bob"]
 
 
 def test_an_entry_holds_from_the_next_package_on(installation: Installation) -> None:
