@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
+import polars as pl
 import pytest
+from fastapi.testclient import TestClient
 
 from onefold.api import examples
 from onefold.api.shapes import Customer, Interactions, RankedAnswer, SearchAnswer, Segments
+from onefold_storage.schema import ADDRESS, HOUSEHOLDS
 
 Ask = Callable[..., Any]
 
@@ -31,6 +35,30 @@ def test_a_customer_with_everything_known(ask: Ask) -> None:
         ("marketing", "email"), ("marketing", "phone"), ("marketing", "post"), ("service", "email"),
     }  # fmt: skip
     assert found.consents[0].state == "GRANTED" and found.consents[0].subject_kind == "email"
+
+
+def test_a_profile_shows_who_lives_there_every_address_and_what_a_person_set(
+    home: Any, made_up: ModuleType
+) -> None:
+    gold = made_up.gold_frames(20)
+    place = dict.fromkeys(ADDRESS) | {"street": "Elm Street", "city": "Dayton"}
+    customers = gold.customers.with_columns(
+        addresses=pl.lit([place], dtype=gold.customers.schema["addresses"]), overridden=pl.lit(["city"])
+    )
+    ids = ["g0000003", "g0000001"]
+    held = {"golden_id": ids, "household_id": ["h1", "h1"], "valid_from": [made_up.NOW] * 2}
+    households = made_up.frame(HOUSEHOLDS, held)
+    home.publish(made_up.without(gold, customers=customers, households=households), made_up.facts())
+    with TestClient(home.app()) as client:
+        headers = {"X-API-Key": home.token("read:customers")}
+        found, alone = (
+            Customer.model_validate(client.get(f"/v1/customers/{i}", headers=headers).json())
+            for i in ("g0000003", "g0000002")
+        )
+    assert found.household is not None and found.household.members == sorted(ids)
+    assert found.addresses is not None and found.addresses[0].street == "Elm Street"
+    assert found.overridden == ["city"]
+    assert alone.household is None
 
 
 @pytest.mark.parametrize("merged", ["old1", "old2"])

@@ -116,6 +116,7 @@ def _interactions_and_profiles(
             segments=mine(gold.segments),
             offers=mine(gold.offers),
             consents=gold.consents,
+            households=gold.households.join(mine(gold.households), on="household_id", how="semi"),
         )
         bodies = profiles(piece, part, mine(permission.grid), mine(scores), mine(seen))
         rows = part.join(bodies, on="golden_id").join(why, on="customer").sort("customer")
