@@ -60,8 +60,15 @@ def bronze(installation: Installation, name: str, person: Person) -> int:
 
 
 def failed_events(installation: Installation, name: str, person: Person) -> int:
-    """Failed events whose bytes hold an identifier that is on the suppression list, where the person's now are."""
+    """Failed events whose bytes hold an identifier that is on the suppression list, where the person's now are.
+
+    Waits for what is landing, which may have looked at the list before the person was on it.
+    """
     contracts = known_contracts(installation)
+    landed = {n.split("/", 1)[1] for n in installation.lake.names() if n.startswith("bronze/")}
+    for source in sorted({*contracts, *landed}):
+        with installation.lake.lock(f"land:{source}"):
+            pass
     suppressor = Suppressor(installation.ledger.suppression, installation.keyed_hash)
 
     def gone(rows: pl.DataFrame) -> pl.Series:

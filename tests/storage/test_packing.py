@@ -11,13 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from onefold_storage import landing, parts
+from onefold_storage import erasers, landing, parts
 from onefold_storage.contracts import Contract
 from onefold_storage.deliveries import Batch, Delivery
 from onefold_storage.errors import BadInput
 from onefold_storage.installation import Installation
 from onefold_storage.lake import Lake
 from onefold_storage.parts import PartWriter, encodings
+from onefold_storage.person import Person
 from onefold_storage.pipelining import in_order
 
 Make = Callable[..., Contract]
@@ -176,3 +177,18 @@ def test_a_kept_table_shows_what_others_commit(installation: Installation, make_
     with lake.keeping("bronze/nothing"):
         assert not lake.exists("bronze/nothing")
         assert lake.transaction("bronze/nothing", "land") == -1
+
+
+def test_an_erasure_of_failed_events_waits_for_what_is_landing(
+    installation: Installation, make_contract: Make
+) -> None:
+    """It read the suppression list when it began; what begins later reads the list with the person on it."""
+    installation.lander.land(make_contract(), Delivery("c", "people.csv", _batches(4, 5)))
+    person = Person("g", frozenset("g"), frozenset(), frozenset({("email", "ann@x.example")}), 0)
+    eraser = threading.Thread(target=erasers.failed_events, args=(installation, "bronze/failed_events", person))
+    with Lake.open(installation.settings).lock("land:people"):
+        eraser.start()
+        eraser.join(0.5)
+        assert eraser.is_alive()
+    eraser.join(60)
+    assert not eraser.is_alive()
