@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ import pytest
 from onefold_storage.errors import Forbidden, NotFound, OnefoldError, Unavailable
 from onefold_storage.faults import fault_of
 from onefold_storage.installation import Installation
+from onefold_storage.objects import filesystem
 from onefold_storage.settings import StorageSettings
 
 NOW = datetime(2018, 1, 1, tzinfo=UTC)
@@ -183,3 +185,21 @@ def test_a_bucket_that_is_gone_is_told_and_not_taken_for_an_empty_lake(minio: An
     for way in (lambda: objects.get("x"), lambda: objects.keys(""), lambda: objects.put("x", b"x")):
         with pytest.raises((NotFound, Forbidden), match="gone-soon"):
             way()
+
+
+def test_of_several_puts_of_one_new_key_exactly_one_wins(bucket: dict[str, Any]) -> None:
+    """What the table engine's commits rest on."""
+    settings = StorageSettings(**bucket)
+    files = filesystem(settings.lake, settings.storage_options)
+
+    def put(n: int) -> bool:
+        try:
+            files.pipe_file(f"{settings.lake.removeprefix('s3://')}/one", str(n).encode(), mode="create")
+        except OSError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        won = [n for n, mine in enumerate(pool.map(put, range(8))) if mine]
+    assert len(won) == 1
+    assert Installation(settings).lake.objects.get("one") == str(won[0]).encode()
