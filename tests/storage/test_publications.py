@@ -12,13 +12,15 @@ from onefold_storage.errors import BadInput, Conflict, NotFound, Unavailable
 from onefold_storage.locks import FileLocks
 from onefold_storage.objects import Objects
 from onefold_storage.publications import Publications
+from onefold_storage.settings import StorageSettings
 
 NOW = datetime(2018, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
-def objects(tmp_path: Path) -> Objects:
-    return Objects(str(tmp_path / "lake"))
+def objects(stored: str, tmp_path: Path) -> Objects:
+    settings = StorageSettings(home=tmp_path)
+    return Objects(settings.lake, settings.storage_options)
 
 
 @pytest.fixture
@@ -102,7 +104,7 @@ def test_a_damaged_file_is_not_served(
 ) -> None:
     version = _publish(publications, file, b"one")
     current = publications.get(version)
-    Path(objects.path(f"publications/{version}/serving.sqlite")).write_bytes(b"0ne")
+    objects.put(f"publications/{version}/serving.sqlite", b"0ne")
     with pytest.raises(Unavailable, match="checksum"):
         publications.fetch(current, tmp_path / "cache")
     objects.delete(f"publications/{version}/serving.sqlite")
@@ -110,18 +112,14 @@ def test_a_damaged_file_is_not_served(
         publications.fetch(current, tmp_path / "cache")
 
 
+@pytest.mark.parametrize("stored", [pytest.param("s3", marks=pytest.mark.needs_minio)], indirect=True)
 def test_copies_from_a_bucket_are_checked_and_old_ones_removed(
-    file: Path, objects: Objects, tmp_path: Path
+    file: Path, publications: Publications, tmp_path: Path
 ) -> None:
-    objects.local = False  # as a bucket: written whole, read through a copy
-    publications, cache = Publications(objects), tmp_path / "cache"
-    (tmp_path / "lake" / "publications").mkdir(parents=True)
+    cache = tmp_path / "cache"
     for content in (b"one", b"two"):
-        (tmp_path / "lake" / "publications" / "000000").mkdir(exist_ok=True)
         file.write_bytes(content)
-        objects.local = True
         current = publications.publish({"serving.sqlite": file}, NOW, {})
-        objects.local = False
         copy = publications.fetch(current, cache)["serving.sqlite"]
         assert copy.is_relative_to(cache) and copy.read_bytes() == content
         assert [p.name for p in cache.iterdir()] == [current.version]
