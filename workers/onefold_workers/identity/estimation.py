@@ -35,7 +35,7 @@ LIKELIEST = 0.02
 """The largest share of pairs that may be believed to be one person, however few the records."""
 CLUSTER_SHARE = 0.5
 """How far m is taken from clusters instead of from single pairs."""
-LABEL_STRENGTH = 25.0
+LABEL_STRENGTH = 100.0
 """So many labelled pairs weigh as much in m as all that was learned without labels."""
 
 
