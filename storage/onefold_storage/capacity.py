@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -90,6 +90,14 @@ class Capacity:
         if self.quota_bytes:
             rooms.append(self.quota_bytes - (self.bucket_bytes or 0))
         return max(min(rooms), 0) if rooms else None
+
+    def without(self, given_up: set[int]) -> Capacity:
+        """The room there is when these pools (numbers from 0) take nothing more and what they hold goes to others."""
+        gone = [p for p in self.pools if p.number in given_up]
+        if not gone or self.usable_bytes is None or self.free_bytes is None:
+            return self
+        usable = self.usable_bytes - sum(p.usable_bytes for p in gone)
+        return replace(self, usable_bytes=usable, free_bytes=max(usable - (self.used_bytes or 0), 0))
 
     @property
     def whole(self) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from onefold_storage.capacity import Capacity, of_disk, of_information
 from onefold_storage.errors import BadInput, Forbidden, NotFound
+from onefold_storage.expansion import drains
 from onefold_storage.minio_admin import AdminApi
 from onefold_storage.minio_figures import of_figures, read_figures
 from onefold_storage.settings import StorageSettings
@@ -34,7 +35,8 @@ def room(settings: StorageSettings) -> Capacity:
 def _of_cluster(settings: StorageSettings, api: AdminApi | None) -> Capacity:
     if api:
         try:
-            return of_information(api.information())
+            given_up = {s.pool - 1 for s in drains(api) if s.state in ("running", "done")}
+            return of_information(api.information()).without(given_up)
         except (Forbidden, NotFound, BadInput):
             pass  # this user may not, or it is another S3 server: what is public may tell
     figures = read_figures(settings.s3_endpoint) if settings.s3_endpoint else None

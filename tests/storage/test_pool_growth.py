@@ -176,6 +176,8 @@ def test_the_first_pool_is_drained_and_taken_away(site: Any) -> None:
     assert onefold(site, "drain", "1")["steps"][0]["state"] == "done"
     (step,) = drains(site.api)
     assert (step.pool, step.state, step.failed) == (1, "done", 0)
+    found = room(site.settings(root=True))
+    assert found.usable_bytes == found.pools[1].usable_bytes, "a pool given up is no room"
     start_drain(site.api, 1)  # asked again, it is done
     assert [s.over for s in drains(site.api)] == [True]
     site.wait_for(1)

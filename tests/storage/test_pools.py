@@ -114,6 +114,13 @@ def test_information_with_a_node_away_is_no_sample_of_growth() -> None:
     assert pool.drive_bytes == 100
 
 
+def test_a_pool_that_is_given_up_is_no_room_and_what_it_holds_goes_to_the_others() -> None:
+    both = cluster(FIRST, Pool(1, 4, 8, 8, 8, 4, 8 * TB, 8 * TB, 0))
+    left = both.without({0})
+    assert (left.usable_bytes, left.used_bytes, left.free_bytes) == (8 * TB, 3 * TB, 5 * TB)
+    assert both.without(set()) == both
+
+
 def test_a_quota_bounds_the_room() -> None:
     found = Capacity("cluster", 100 * TB, 50 * TB, quota_bytes=10 * TB, bucket_bytes=9 * TB)
     assert found.room_bytes == TB
