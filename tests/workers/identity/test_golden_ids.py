@@ -158,3 +158,27 @@ def test_looking_only_at_what_is_touched_gives_the_same(steps: list[dict[str, in
         assert quick[0].equals(whole[0])
         assert quick[1].equals(whole[1])
         links = quick[0]
+
+
+def test_parts_that_come_back_one_by_one_get_their_own_ids_whatever_they_were_called_between() -> None:
+    """c is the oldest; a and b were merged first, so that b's records were called a for a while."""
+    steps = [{"c": 2}, {"a": 0, "b": 1, "c": 2}, {"a": 0, "b": 0, "c": 2}, {"a": 0, "b": 0, "c": 0}]
+    links = NONE
+    own: dict[str, str] = {}
+    for n, step in enumerate(steps):
+        links, _ = assign_golden_ids(clusters(**step), links, day(n))
+        own = now(links) if n == 1 else own
+    links, _ = assign_golden_ids(clusters(a=0, b=1, c=0), links, day(5))
+    assert now(links)["b"] == own["b"]
+    links, _ = assign_golden_ids(clusters(a=0, b=1, c=2), links, day(6))
+    assert now(links) == own
+
+
+def test_undoing_a_merge_gives_both_ids_back_though_the_merged_ones_are_the_majority() -> None:
+    links, _ = assign_golden_ids(clusters(c=0), NONE, T0)
+    links, _ = assign_golden_ids(clusters(c=0, a1=1, a2=1, a3=1), links, day(1))
+    own = now(links)
+    links, _ = assign_golden_ids(clusters(c=0, a1=0, a2=0, a3=0), links, day(2))
+    assert set(now(links).values()) == {own["c"]}
+    links, _ = assign_golden_ids(clusters(c=0, a1=1, a2=1, a3=1), links, day(3))
+    assert now(links) == own

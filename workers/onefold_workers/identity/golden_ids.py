@@ -15,7 +15,7 @@ import polars as pl
 from onefold_storage.schema import HISTORY, LINKS
 
 _LINKS = dict(pl.from_arrow(LINKS.arrow.empty_table()).schema)  # type: ignore[union-attr]
-_PINNED = 2**31
+_PINNED = 2**40
 """Counts for more than any number of records."""
 _HISTORY = dict(pl.from_arrow(HISTORY.arrow.empty_table()).schema)  # type: ignore[union-attr]
 
@@ -122,6 +122,7 @@ def _touched(joined: pl.DataFrame, pins: pl.DataFrame | None) -> pl.DataFrame:
 def _homes(joined: pl.DataFrame, links: pl.DataFrame, pins: pl.DataFrame | None) -> pl.DataFrame:
     """For each open golden ID the cluster that has most of its records; `keeps` marks the cluster's keeper.
 
+    Records whose first ID it is count before those that came by a merge, so that undoing the merge gives both back.
     A pinned ID, open or not, has its home where its record is, and comes before others.
     """
     ids = pl.concat([joined["old"].drop_nulls(), *([] if pins is None else [pins["golden_id"]])]).unique()
@@ -130,15 +131,23 @@ def _homes(joined: pl.DataFrame, links: pl.DataFrame, pins: pl.DataFrame | None)
         .group_by(old="golden_id")
         .agg(born=pl.col("valid_from").min())
     )
-    overlap = joined.drop_nulls("old").group_by("old", "cluster").agg(n=pl.len(), key=pl.col("record_key").min())
+    held = joined.drop_nulls("old")
+    first = links.join(held, on="record_key", how="semi", maintain_order="left").sort(
+        "valid_from", maintain_order=True
+    )
+    first = first.unique("record_key", keep="first", maintain_order=True).select("record_key", first="golden_id")
+    native = (pl.col("first") == pl.col("old")).sum().cast(pl.Int64)
+    overlap = (
+        held.join(first, on="record_key", how="left")
+        .group_by("old", "cluster")
+        .agg(native=native, n=pl.len().cast(pl.Int64), key=pl.col("record_key").min())
+    )
     if pins is not None and pins.height:
-        held = pins.join(joined.select("record_key", "cluster"), on="record_key").select(
-            "cluster", old="golden_id", n=pl.lit(_PINNED, dtype=overlap.schema["n"]), key="record_key"
+        pinned = pins.join(joined.select("record_key", "cluster"), on="record_key").select(
+            old="golden_id", cluster="cluster", native=pl.lit(_PINNED), n=pl.lit(_PINNED), key="record_key"
         )
-        overlap = pl.concat(
-            [overlap.select("old", "cluster", "n", "key"), held.select("old", "cluster", "n", "key")]
-        )
-    home = overlap.sort(["old", "n", "key"], descending=[False, True, False]).unique(
+        overlap = pl.concat([overlap, pinned])
+    home = overlap.sort(["old", "native", "n", "key"], descending=[False, True, True, False]).unique(
         "old", keep="first", maintain_order=True
     )
     home = home.join(age, on="old", how="left").with_columns(pinned=pl.col("n") == _PINNED)
@@ -153,18 +162,22 @@ def _named(
 ) -> pl.DataFrame:
     """cluster, golden_id: the keeper's, else one that its records had before, else a new one.
 
-    `held`: golden IDs of all open links, which nobody else can get.
+    Of several that they had before, the one that was theirs most: fewest others ever had it. `held`: golden IDs of
+    all open links, which nobody else can get.
     """
     kept = homes.filter("keeps").select("cluster", golden_id="old")
     bare = joined.join(kept, on="cluster", how="anti")
     in_use = pl.concat([homes["old"], held]).unique().implode()
+    once = links.filter(pl.col("valid_to").is_not_null()).join(
+        bare.select("record_key", "cluster"), on="record_key"
+    )
+    once = once.filter(~pl.col("golden_id").is_in(in_use))
+    ever = links.filter(pl.col("golden_id").is_in(once["golden_id"].unique().implode()))
     before = (
-        links.filter(pl.col("valid_to").is_not_null())
-        .join(bare.select("record_key", "cluster"), on="record_key")
-        .filter(~pl.col("golden_id").is_in(in_use))
-        .group_by("cluster", "golden_id")
-        .agg(n=pl.len(), last=pl.col("valid_to").max(), key=pl.col("record_key").min())
-        .sort(["n", "last", "golden_id", "key"], descending=[True, True, False, False])
+        once.group_by("cluster", "golden_id")
+        .agg(n=pl.col("record_key").n_unique(), last=pl.col("valid_to").max(), key=pl.col("record_key").min())
+        .join(ever.group_by("golden_id").agg(ever=pl.col("record_key").n_unique()), on="golden_id")
+        .sort(["n", "ever", "last", "golden_id", "key"], descending=[True, False, True, False, False])
         .unique("golden_id", keep="first", maintain_order=True)
         .unique("cluster", keep="first", maintain_order=True)
         .select("cluster", "golden_id")
