@@ -13,6 +13,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -43,6 +44,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0, help="of each kind of load over HTTP")
     parser.add_argument("--only", default=",".join(PARTS), help="some of the parts")
     chosen = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that servers and files go, whoever ends it
     work = Path(tempfile.mkdtemp(prefix="onefold-bench-"))
     started = time.perf_counter()
     try:
