@@ -1,9 +1,7 @@
-"""Work handed out: to workers that may die, and that are never given more than their share."""
+"""Work handed out to workers, who are never given more than their share."""
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -43,53 +41,6 @@ def test_two_processes_find_what_one_does(client: Client, people: ModuleType, tm
     assert spread_out.model.version == alone.model.version
     assert spread_out.kept is not None and alone.kept is not None
     assert spread_out.kept.table()[0].equals(alone.kept.table()[0])
-
-
-@pytest.mark.parametrize(
-    "stage",
-    [
-        pytest.param("_code", marks=pytest.mark.chaos),
-        "_run_rule",
-        "_compare_share",
-        pytest.param("_weigh_share", marks=pytest.mark.chaos),
-        pytest.param("_cluster_share", marks=pytest.mark.chaos),
-    ],
-)
-def test_a_killed_worker_costs_its_own_task(client: Client, people: ModuleType, tmp_path: Path, stage: str) -> None:
-    records, _ = people.customers(3_000, seed=15)
-    killed: list[int] = []
-
-    def run(task: object, chunks: list[object]) -> list[object]:
-        if getattr(task, "__name__", "") == stage and not killed:
-            # The chunk that is first to run takes its worker with it, once, by SIGKILL.
-            flag = tmp_path / "killed"
-            found = spread(_Deadly(task, str(flag)), chunks)  # type: ignore[arg-type]
-            killed.append(int(flag.read_text()))
-            return found
-        return spread(task, chunks)  # type: ignore[arg-type]
-
-    with shared_folder(tmp_path / "scratch") as folder:
-        found = resolve(records, run_tasks=run, scratch=folder)  # type: ignore[arg-type]
-    assert killed and killed[0] != os.getpid()
-    assert found.clusters.equals(resolve(records).clusters)
-
-
-class _Deadly:
-    """Runs a task; the first process that does so is killed in the middle of it."""
-
-    def __init__(self, task: object, flag: str) -> None:
-        self.task, self.flag = task, flag
-
-    def __call__(self, chunk: object) -> object:
-        try:
-            handle = os.open(self.flag, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-        except FileExistsError:
-            return self.task(chunk)  # type: ignore[operator]
-        os.write(handle, str(os.getpid()).encode())
-        os.close(handle)
-        self.task(chunk)  # type: ignore[operator]
-        os.kill(os.getpid(), signal.SIGKILL)
-        return None
 
 
 def test_shares_of_a_rule_are_whole_blocks(
