@@ -38,7 +38,9 @@ class Receipt:
 
     def text(self, keyed: KeyedHash) -> str:
         """What the sender gets."""
-        place = f"k-{self.key}-{self.events}" if self.key else f"r-{self.log}-{self.number}-{self.first}-{self.events}"
+        place = (
+            f"k-{self.key}-{self.events}" if self.key else f"r-{self.log}-{self.number}-{self.first}-{self.events}"
+        )
         return f"{place}-{_proof(keyed, self.source, place)}"
 
     @classmethod
@@ -67,7 +69,9 @@ def standing(receipt: Receipt, books: Books, lake: Lake, spool: Spool) -> dict[s
     if package:
         return {"state": "committed", **counts(lake, package, first, receipt.events)}
     message = spool.why(receipt.source).get("message")
-    holds = any((h.segment.log, h.segment.number) == (receipt.log, receipt.number) for h in spool.held(receipt.source))
+    holds = any(
+        (h.segment.log, h.segment.number) == (receipt.log, receipt.number) for h in spool.held(receipt.source)
+    )
     if message and (holds or receipt.key):
         return {"state": "held", "message": message}
     return {"state": "acknowledged"}
