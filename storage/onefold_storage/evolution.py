@@ -20,8 +20,9 @@ from deltalake import Schema
 from onefold_storage.checking import localise
 from onefold_storage.contracts import Contract
 from onefold_storage.errors import BadContract
-from onefold_storage.lake import Lake, TableShape
+from onefold_storage.lake import Lake
 from onefold_storage.schema import BRONZE_META
+from onefold_storage.shapes import TableShape
 
 _STATISTICS = ("_package_id", "_row_id", "_landed_at", "_deleted")
 _REQUIRED = tuple(c.name for c in BRONZE_META if c.required)

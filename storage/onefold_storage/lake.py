@@ -12,18 +12,15 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.parquet as pq
 from deltalake import CommitProperties, DeltaTable, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction
 
-from onefold_storage.errors import BadInput, NotFound, Unavailable
+from onefold_storage.errors import BadInput, NotFound
 from onefold_storage.faults import told
 from onefold_storage.locks import AdvisoryLocks, FileLocks, locks_for
 from onefold_storage.objects import Objects
@@ -31,19 +28,10 @@ from onefold_storage.partitions import split
 from onefold_storage.parts import Part, PartWriter, conform
 from onefold_storage.schema import TABLES
 from onefold_storage.settings import StorageSettings, reading_options
+from onefold_storage.shapes import TableShape, check, declared
 
 INPUTS = "onefold.inputs"
 _LAYERS = ("bronze", "silver", "identity", "gold", "registry")
-
-
-@dataclass(frozen=True)
-class TableShape:
-    """What a table's writes must look like; for tables whose shape comes from a declaration."""
-
-    schema: pa.Schema
-    partition_by: tuple[str, ...] = ()
-    statistics: tuple[str, ...] = ()
-    required: tuple[str, ...] = ()
 
 
 class Lake:
@@ -151,6 +139,7 @@ class Lake:
         table = self.found(name)
         return int(table.version()) if table else -1
 
+    @told()
     def rows(self, name: str) -> int:
         """Rows of the newest version; 0 where the table does not exist."""
         return int(self.handle(name).count()) if self.exists(name) else 0
@@ -179,13 +168,15 @@ class Lake:
         table = frame.to_arrow()
         if name not in TABLES and not self.exists(name):
             return table
-        declared = TABLES[name].arrow if name in TABLES else self.shape(name).schema
-        return table.cast(pa.schema([declared.field(n) for n in table.column_names]))
+        schema = TABLES[name].arrow if name in TABLES else self.shape(name).schema
+        return table.cast(pa.schema([schema.field(n) for n in table.column_names]))
 
+    @told()
     def files(self, name: str) -> list[str]:
         """Paths or URLs of the Parquet objects of the newest version, sorted."""
         return sorted(self.handle(name).file_uris()) if self.exists(name) else []
 
+    @told()
     def standing(self, name: str, version: int | None = None) -> list[tuple[str, dict[str, str | None]]]:
         """Path below the table and partition of each Parquet object of a version, sorted."""
         actions = pa.table(self.handle(name, version).get_add_actions()).to_pylist()
@@ -200,6 +191,7 @@ class Lake:
                 return str(commit[INPUTS])
         return None
 
+    @told()
     def transaction(self, name: str, app: str) -> int:
         """The last version that `app` committed to the table; -1 where there is none."""
         table = self.found(name)
@@ -219,7 +211,7 @@ class Lake:
         self, name: str, *, shape: TableShape | None = None, partition: dict[str, str | None] | None = None
     ) -> PartWriter:
         """A writer of parts of one partition of a table; nothing is visible before `commit`."""
-        form = shape or _declared(name)
+        form = shape or declared(name)
         fields = [f for f in form.schema if f.name not in form.partition_by]
         return PartWriter(self.objects, name, pa.schema(fields), statistics=form.statistics, partition=partition)
 
@@ -229,7 +221,7 @@ class Lake:
         Raises:
             BadInput: a required column holds null, or the rows do not fit the schema.
         """
-        form = shape or _declared(name)
+        form = shape or declared(name)
         rows = conform(rows, form.schema, name)
         for column in form.required:
             if rows.column(column).null_count:
@@ -263,10 +255,10 @@ class Lake:
             BadInput: a part has another schema, or is of another partition than the one replaced.
         """
         self.must_hold(name)
-        form = shape or _declared(name)
+        form = shape or declared(name)
         listed = list(parts)
         for part in listed:
-            self._check(name, part, form)
+            check(self.objects, name, part, form)
             if isinstance(replace, dict) and part.partition != replace:
                 raise BadInput(
                     f"{name}/{part.path}: is of another partition than {replace}, which it would replace"
@@ -320,6 +312,7 @@ class Lake:
             parts = self.parts(name, rows, shape=shape)
             return self.commit(name, parts, replace=where or True, inputs=inputs, shape=shape)
 
+    @told()
     def shape(self, name: str) -> TableShape:
         """The shape of a table that is there, read from its log."""
         table = self.handle(name)
@@ -366,30 +359,9 @@ class Lake:
             storage_options=self.options or None,
         )
 
-    def _check(self, name: str, part: Part, form: TableShape) -> None:
-        key = f"{name}/{part.path}"
-        try:
-            with self.objects.stream(key) as file:
-                whole = file.size() == part.size
-                found: Any = pq.read_schema(file) if whole else None
-        except FileNotFoundError:
-            whole, found = False, None
-        if not whole:
-            raise Unavailable(f"{key}: the object is missing or not whole; run the step again")
-        expected = pa.schema([f for f in form.schema if f.name not in form.partition_by])
-        if not found.equals(expected):
-            raise BadInput(f"{key}: has another schema than {name}")
-
 
 class _Kept(threading.local):
     """Handles that a thread keeps, by table; None for one that it has not opened yet."""
 
     def __init__(self) -> None:
         self.tables: dict[str, DeltaTable | None] = {}
-
-
-def _declared(name: str) -> TableShape:
-    if name not in TABLES:
-        raise NotFound(f"{name}: no such table is declared")
-    table = TABLES[name]
-    return TableShape(table.arrow, table.partition_by, table.statistics, table.required)

@@ -23,6 +23,7 @@ from onefold_storage.deliveries import BadRow, Batch, Delivery
 from onefold_storage.drift import Drift, remember
 from onefold_storage.errors import BadInput, OnefoldError
 from onefold_storage.evolution import bronze_shape
+from onefold_storage.faults import told
 from onefold_storage.lake import Lake
 from onefold_storage.manifests import APP, committed_seq, read_manifest, write_manifest
 from onefold_storage.packages import Package, Packages
@@ -98,6 +99,7 @@ class Lander:
             self._book.record(read_manifest(self._lake, source, seq))
         return last
 
+    @told()
     def _land(self, contract: Contract, delivery: Delivery, seq: int, started: datetime) -> Package:
         shape = bronze_shape(self._lake, contract)
         package = Package(contract.id, seq, delivery.content, delivery.origin, 0, 0, 0, 0, 0, started, started)

@@ -11,10 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 
-from onefold_storage.lake import Lake, TableShape
+from onefold_storage.lake import Lake
 from onefold_storage.packages import Package
 from onefold_storage.parts import Part, PartWriter
 from onefold_storage.schema import TIMESTAMP
+from onefold_storage.shapes import TableShape
 
 
 class Packer:

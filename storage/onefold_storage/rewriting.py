@@ -11,8 +11,9 @@ import polars as pl
 import pyarrow.parquet as pq
 from deltalake.transaction import AddAction, RemoveAction
 
-from onefold_storage.lake import Lake, TableShape
+from onefold_storage.lake import Lake
 from onefold_storage.parts import Part
+from onefold_storage.shapes import TableShape
 
 Gone = Callable[[pl.DataFrame], pl.Series]
 """Says of some of a table's rows which go: a boolean per row."""

@@ -119,7 +119,7 @@ def fill(installation: Installation, days: int, rows: int) -> None:
     """A bronze table, and the ledger's packages of so many days until yesterday."""
     import pyarrow as pa
 
-    from onefold_storage.lake import TableShape
+    from onefold_storage.shapes import TableShape
 
     table = pa.table({"id": pa.array(range(days * rows), pa.int64())})
     with installation.lake.lock("bronze/shop"):

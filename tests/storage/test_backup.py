@@ -23,7 +23,7 @@ from onefold_storage.maintenance import maintain
 from onefold_storage.person import find_person
 from onefold_storage.places import undeclared
 from onefold_storage.rescanning import Terms, rescan
-from onefold_storage.restoring import ledger_from_lake, restore
+from onefold_storage.restoring import restore
 from onefold_storage.wishes import Wish
 
 Make = Callable[..., Any]
@@ -351,28 +351,6 @@ def test_a_compacted_lake_with_checkpoints_comes_back(
     found = _opened(empty)
     assert _rows(found) == before
     assert found.lake.transaction("bronze/crm", "land") == filled.lake.transaction("bronze/crm", "land")
-    found.ledger.close()
-
-
-@on_disk
-def test_a_ledger_without_any_backup_is_rebuilt_from_the_lake(filled: Installation, small_lake: Any) -> None:
-    packages = filled.ledger.packages.list()
-    filled.ledger.wishes.add([_objection(filled, "bob@example.com")], "test")
-    erase(filled, "g-ann", filled.clock.now())
-    filled.law.copy()
-    filled.ledger.close()
-    for path in filled.settings.root.glob("ledger.db*"):
-        path.unlink()
-    with pytest.raises(Conflict, match="--ledger-from-lake"):
-        _ = _opened(filled).ledger
-    added = ledger_from_lake(_opened(filled))
-    assert added["erasures"] == 1
-    assert added["packages"] == len(packages)
-    found = _opened(filled)
-    assert sorted(p.package_id for p in found.ledger.packages.list()) == sorted(p.package_id for p in packages)
-    subject = ("email", found.keyed_hash.of("email", "bob@example.com"))
-    assert found.ledger.wishes.standing().forbidding([subject], "marketing", "email")
-    assert small_lake["land"](found, "crm", small_lake["CRM"] | {"card": ["a", "b", "c"]}).suppressed == 1
     found.ledger.close()
 
 

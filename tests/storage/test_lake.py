@@ -15,8 +15,9 @@ import pytest
 
 from onefold_storage.errors import BadInput, Conflict, NotFound, Unavailable
 from onefold_storage.installation import Installation
-from onefold_storage.lake import Lake, TableShape
+from onefold_storage.lake import Lake
 from onefold_storage.locks import FileLocks
+from onefold_storage.shapes import TableShape
 
 NOW = datetime(2018, 1, 1, tzinfo=UTC)
 SEGMENTS = "gold/segments"

@@ -16,6 +16,7 @@ from onefold_storage.installation import Installation
 from onefold_storage.ledger import Ledger
 from onefold_storage.ledger_tables import metadata
 from onefold_storage.places import undeclared
+from onefold_storage.restoring import ledger_from_lake
 from onefold_storage.suppression import Suppressed
 from onefold_storage.wishes import Wish
 
@@ -164,3 +165,22 @@ def test_rebuilt_in_postgresql_its_numbers_go_on(installation: Installation, pos
         installation.law_of(ledger).rebuild()
         ledger.wishes.add([_wish(installation, "d@example.com")], "test")
         assert [w.id for w in ledger.wishes.listed()] == [1, 2, 3, 4]
+
+
+@on_disk
+def test_a_ledger_without_any_backup_is_rebuilt_from_the_lake(filled: Installation, small_lake: Any) -> None:
+    packages = filled.ledger.packages.list()
+    filled.ledger.wishes.add([_wish(filled, "bob@example.com")], "test")
+    erase(filled, "g-ann", filled.clock.now())
+    filled.law.copy()
+    with pytest.raises(Conflict, match="--ledger-from-lake"):
+        _ = _lose(filled).ledger
+    added = ledger_from_lake(Installation(filled.settings))
+    assert added["erasures"] == 1
+    assert added["packages"] == len(packages)
+    found = Installation(filled.settings)
+    assert sorted(p.package_id for p in found.ledger.packages.list()) == sorted(p.package_id for p in packages)
+    subject = ("email", found.keyed_hash.of("email", "bob@example.com"))
+    assert found.ledger.wishes.standing().forbidding([subject], "marketing", "email")
+    assert small_lake["land"](found, "crm", small_lake["CRM"] | {"card": ["a", "b", "c"]}).suppressed == 1
+    found.ledger.close()

@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from onefold_storage.installation import Installation
-from onefold_storage.lake import TableShape
 from onefold_storage.ledger_tables import metadata
 from onefold_storage.places import PLACES, place_of, undeclared
 from onefold_storage.schema import TABLES
+from onefold_storage.shapes import TableShape
 
 
 def test_every_place_of_a_filled_installation_is_declared(filled: Installation) -> None:

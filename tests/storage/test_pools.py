@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from onefold_storage.capacity import Capacity, Pool, of_disk, of_information
 from onefold_storage.errors import BadInput
 from onefold_storage.installation import Installation
-from onefold_storage.lake import TableShape
 from onefold_storage.minio_figures import parse
 from onefold_storage.outlook import outlook
 from onefold_storage.packages import Package
 from onefold_storage.planning import plan_pool
 from onefold_storage.pools import PoolPlan, drive_for, needed, propose, set_drives, shape
 from onefold_storage.settings import StorageSettings
+from onefold_storage.shapes import TableShape
 from onefold_storage.storage_status import storage_status
 
 TB = 10**12

@@ -10,8 +10,9 @@ from deltalake import Schema
 
 from onefold_storage.errors import Unavailable
 from onefold_storage.installation import Installation
-from onefold_storage.lake import Lake, TableShape
+from onefold_storage.lake import Lake
 from onefold_storage.rewriting import rewrite, vacuum
+from onefold_storage.shapes import TableShape
 
 NOW = datetime(2018, 1, 1, tzinfo=UTC)
 ITEMS = "silver/items"
