@@ -24,7 +24,7 @@ from onefold_storage.settings import StorageSettings
 HERE = Path(__file__).parent
 PROGRAM = HERE / "fire_program.py"
 program = SimpleNamespace(**runpy.run_path(str(PROGRAM)))
-FILES = ("files-a", "files-b", "files-c")
+FILES = ("files_a", "files_b", "files_c")
 _context = multiprocessing.get_context("forkserver")
 _preload = ["__main__", "onefold_storage.installation", "alembic.command", "onefold_workers.stages.draining"]
 _context.set_forkserver_preload(_preload)
