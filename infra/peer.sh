@@ -6,7 +6,7 @@ set -eu
 cd "$(dirname "$0")/.."
 name=$1 lock=$2 place=.tools/$1
 [ -f "$place/.stamp" ] && [ "$place/.stamp" -nt "$lock" ] && exit 0
-uv=${UV:-$(command -v uv || echo .tools/bin/uv)}
+uv=${UV:-$(command -v uv || echo .tools/uv/bin/uv)} # as infra/setup.sh bootstraps it
 if [ -z "${UV_DEFAULT_INDEX:-}" ]; then
   index=${PIP_INDEX_URL:-$(python3 -m pip config get global.index-url 2>/dev/null || true)}
   [ -z "$index" ] || export UV_DEFAULT_INDEX="$index"
