@@ -16,6 +16,7 @@ _ENGINES = ("Generic S3 error", "object-store error", "Kernel error", "Error per
 _LIBRARIES = ("botocore.", "aiohttp.", "s3fs.")
 _PLACE = re.compile(r"(https?://)(?:[^/\s@]*@)?([^/\s?]+)(?:/([^/?\s]+))?")
 _CODE = re.compile(r"<Code>([A-Za-z]+)</Code>|AWS Error ([A-Z_]+)")
+_LOST = re.compile(r"File not found: (\S*_delta_log/\S+)")
 _REFUSED = (
     "403 Forbidden",
     "(HTTP status 403)",
@@ -65,6 +66,11 @@ def fault_of(error: BaseException) -> OnefoldError | None:
         )
     if isinstance(error, FileNotFoundError) or "404 Not Found" in text:
         return None  # an object, of which the caller knows whether it should be there
+    if lost := _LOST.search(text):
+        return Unavailable(
+            f"storage lists {lost[1]} and cannot give it: too few of the drives that hold it are there; bring every node "
+            "back (`onefold storage status`), then try again"
+        )
     return Unavailable(f"{place}: storage does not answer as it should{bucket}; check that it runs, and try again")
 
 
