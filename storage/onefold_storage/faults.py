@@ -16,7 +16,7 @@ _ENGINES = ("Generic S3 error", "object-store error", "Kernel error", "Error per
 _LIBRARIES = ("botocore.", "aiohttp.", "s3fs.")
 _PLACE = re.compile(r"(https?://)(?:[^/\s@]*@)?([^/\s?]+)(?:/([^/?\s]+))?")
 _CODE = re.compile(r"<Code>([A-Za-z]+)</Code>|AWS Error ([A-Z_]+)")
-_LOST = re.compile(r"File not found: (\S*_delta_log/\S+)")
+_LOST = re.compile(r"(?:File not found:|Object at location) (\S*_delta_log/\S+)")
 _REFUSED = (
     "403 Forbidden",
     "(HTTP status 403)",
@@ -64,13 +64,13 @@ def fault_of(error: BaseException) -> OnefoldError | None:
             f"{place}: storage refuses what was asked{bucket}{f' ({code})' if code else ''}; check "
             "ONEFOLD_S3_ACCESS_KEY, ONEFOLD_S3_SECRET_KEY, and the bucket in ONEFOLD_LAKE_URL"
         )
-    if isinstance(error, FileNotFoundError) or "404 Not Found" in text:
-        return None  # an object, of which the caller knows whether it should be there
     if lost := _LOST.search(text):
         return Unavailable(
             f"storage lists {lost[1]} and cannot give it: too few of the drives that hold it are there; bring every node "
             "back (`onefold storage status`), then try again"
         )
+    if isinstance(error, FileNotFoundError) or "404 Not Found" in text:
+        return None  # an object, of which the caller knows whether it should be there
     return Unavailable(f"{place}: storage does not answer as it should{bucket}; check that it runs, and try again")
 
 

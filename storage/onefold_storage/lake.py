@@ -367,6 +367,7 @@ def _new(url: str, form: TableShape, options: dict[str, str] | None = None) -> D
         partition_by=list(form.partition_by) or None,
         configuration={
             "delta.dataSkippingStatsColumns": ",".join(form.statistics),
+            "delta.checkpointInterval": "20",  # opening costs a request for every commit since the last one
             "delta.logRetentionDuration": "interval 2 days",
             "delta.deletedFileRetentionDuration": "interval 1 days",
         },

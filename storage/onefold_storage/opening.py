@@ -11,7 +11,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from onefold_storage.errors import NotFound
 from onefold_storage.heads import FileHeads, TableHeads
 from onefold_storage.objects import Objects
-from onefold_storage.torn import hidden, mend, torn_version, unread
+from onefold_storage.torn import hidden, mend, mend_checkpoint, torn_checkpoint, torn_version, unread
 
 
 class Opening:
@@ -73,6 +73,10 @@ class Opening:
 
     def _past_torn(self, name: str, error: DeltaError, *, held: bool) -> DeltaTable:
         """The table without a newest commit that was cut off; who holds the lock takes it out of the way."""
+        checkpoint = torn_checkpoint(error)
+        if checkpoint is not None:
+            mend_checkpoint(self._objects, name, checkpoint)
+            return self._open(name)
         torn = torn_version(error, self._objects, name)
         if torn is None:
             return self._open(name)

@@ -84,9 +84,9 @@ class Torn:
     def version(self) -> int:
         return Installation(self.settings).lake.version(TABLE)
 
-    def leave(self, version: int, drives: set[int]) -> None:
+    def leave(self, version: int, drives: set[int], what: str = ".json") -> None:
         """A commit's object stays on these drives alone."""
-        key = f"{self.settings.lake.removeprefix('s3://')}/{log_key(TABLE, version)}"
+        key = f"{self.settings.lake.removeprefix('s3://')}/{log_key(TABLE, version)}".replace(".json", what)
         for number, drive in enumerate(d for node in self.cluster.nodes for d in node.drives):
             if number not in drives:
                 shutil.rmtree(drive / key)
@@ -142,6 +142,25 @@ def test_the_first_commit_of_a_table_that_was_cut_off_is_none(torn: Torn) -> Non
     assert torn.ids() == [1]
     torn.cluster.start(120)
     assert torn.ids() == [1]
+
+
+def test_a_checkpoint_that_was_cut_off_is_made_again(torn: Torn) -> None:
+    torn.land(1)
+    torn.land(2)
+    lake = torn.installation.lake
+    version = torn.version()
+    lake.handle(TABLE).create_checkpoint()
+    lake.objects.delete(f"{TABLE}/_delta_log/_last_checkpoint")
+    torn.leave(version, {0, 2, 4}, ".checkpoint.parquet")
+    torn.cluster.kill(3)
+    key = f"{TABLE}/_delta_log/{version:020d}.checkpoint.parquet"
+    assert key in lake.objects.keys(f"{TABLE}/_delta_log")
+    assert lake.objects.get(key) is None
+    assert torn.ids() == [1, 2], "reads go on"
+    torn.land(3)
+    assert torn.ids() == [1, 2, 3], "and so does landing"
+    torn.cluster.start(120)
+    assert torn.ids() == [1, 2, 3]
 
 
 LISTED, UNLISTED = {3, 4, 5, 6, 7}, {4, 5, 6, 7}
