@@ -54,7 +54,10 @@ def fault_of(error: BaseException) -> OnefoldError | None:
     if "RequestTimeTooSkewed" in text:
         return Unavailable(f"{place}: the clock of storage and that of this machine differ by a quarter of an hour")
     if any(mark in text for mark in _NO_ROOM):
-        return Full(f"{place}: storage has no room left{bucket}; add some, see `onefold storage plan`")
+        return Full(
+            f"{place}: storage has no room left{bucket}, or one of its drives has none: see `onefold storage status` and "
+            "`onefold storage plan`"
+        )
     if code in ("NoSuchBucket", "NO_SUCH_BUCKET"):
         return NotFound(
             f"{place}: no such bucket{bucket}; `onefold storage init` makes it, or check ONEFOLD_LAKE_URL"

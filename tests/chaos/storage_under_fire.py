@@ -18,7 +18,9 @@ from typing import Any
 import polars as pl
 
 from onefold_storage.buckets import prepare
+from onefold_storage.capacity import of_information
 from onefold_storage.installation import Installation
+from onefold_storage.minio_admin import AdminApi
 from onefold_storage.settings import StorageSettings
 
 HERE = Path(__file__).parent
@@ -137,6 +139,12 @@ class Site:
         while not there():
             assert time.monotonic() < end, why()
             time.sleep(0.05)
+
+    def full_drives(self) -> int:
+        """Drives without room, as the storage's own administration tells it."""
+        return of_information(
+            AdminApi(self.storage.endpoint, "test-root", "test-root-password").information()
+        ).drives_full
 
     def add_files(self) -> None:
         """A file more for each source of files."""
