@@ -72,8 +72,10 @@ def line(facts: dict[str, Any]) -> str:
 def page(facts: dict[str, Any]) -> str:
     """The artifact: the forecast, what is alarming, and each source."""
     days, on = facts["days_to_full"], facts["full_on"]
-    rows = [[name, _days(days[name]), on[name] or "–"] for name in ("low", "expected", "high")]
-    text = f"{line(facts)}\n\n{table(['of cases', 'days to full', 'on'], rows)}\n"
+    text = f"{line(facts)}\n\n"
+    if facts["state"] != "unknown":
+        rows = [[name, _days(days[name]), on[name] or "–"] for name in ("low", "expected", "high")]
+        text += f"{table(['of cases', 'days to full', 'on'], rows)}\n"
     text += (
         f"{_giga(facts['room_bytes'])} of room, {_giga(facts['bytes_per_day']['expected'])} per day, after erasure "
     )
@@ -82,8 +84,8 @@ def page(facts: dict[str, Any]) -> str:
         f"- **{a['level']}**: {a['what']} {a['found']:.3g}, limit {a['limit']}\n" for a in facts["alerts"]
     )
     sources = [
-        [s["source"], s["rows"], _giga(s["bytes_per_day"]["expected"]), _days(s["days_to_full"]["expected"])]
-        for s in facts["sources"]
+        [s["source"], s["rows"], _giga(rate), "unknown" if rate is None else _days(s["days_to_full"]["expected"])]
+        for s, rate in ((s, s["bytes_per_day"]["expected"]) for s in facts["sources"])
     ]
     return text + "\n" + table(["source", "rows", "per day", "days to full, alone"], sources)
 

@@ -24,12 +24,16 @@ FILLED = 0.85
 
 @dataclass(frozen=True)
 class Node:
-    """One server: its address, whether it answers, and its drives."""
+    """One server: its address, whether it answers, and its drives.
+
+    One full drive is enough for MinIO to refuse every write to its erasure set, whatever room the others have.
+    """
 
     address: str
     online: bool
     drives: int
     drives_online: int
+    drives_full: int = 0
 
 
 @dataclass(frozen=True)
@@ -100,6 +104,11 @@ class Capacity:
         return replace(self, usable_bytes=usable, free_bytes=max(usable - (self.used_bytes or 0), 0))
 
     @property
+    def drives_full(self) -> int:
+        """Drives without room, where nodes can be seen."""
+        return sum(n.drives_full for n in self.nodes)
+
+    @property
     def whole(self) -> bool:
         """Whether every drive is there, so that used bytes can be compared with another day's."""
         return self.used_bytes is not None and self.drives == self.drives_online and not self.nodes_offline
@@ -122,7 +131,7 @@ def of_information(found: dict[str, Any]) -> Capacity:
     parity = int(backend.get("standardSCParity") or 0)
     servers = found.get("servers") or []
     nodes = tuple(
-        Node(str(s.get("endpoint")), s.get("state") == "online", len(d), sum(map(_online, d)))
+        Node(str(s.get("endpoint")), s.get("state") == "online", len(d), sum(map(_online, d)), sum(map(_full, d)))
         for s in servers
         if (d := s.get("drives") or []) is not None
     )
@@ -173,3 +182,8 @@ def _pool(number: int, nodes: int, drives: list[dict[str, Any]], set_drives: int
 
 def _online(drive: dict[str, Any]) -> bool:
     return str(drive.get("state")) == "ok"
+
+
+def _full(drive: dict[str, Any]) -> bool:
+    total = int(drive.get("totalspace") or 0)
+    return _online(drive) and total > 0 and int(drive.get("availspace") or 0) <= RESERVE * total

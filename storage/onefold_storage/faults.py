@@ -16,6 +16,7 @@ _ENGINES = ("Generic S3 error", "object-store error", "Kernel error", "Error per
 _LIBRARIES = ("botocore.", "aiohttp.", "s3fs.")
 _PLACE = re.compile(r"(https?://)(?:[^/\s@]*@)?([^/\s?]+)(?:/([^/?\s]+))?")
 _CODE = re.compile(r"<Code>([A-Za-z]+)</Code>|AWS Error ([A-Z_]+)")
+_LOST = re.compile(r"(?:File not found:|Object at location) (\S*_delta_log/\S+)")
 _REFUSED = (
     "403 Forbidden",
     "(HTTP status 403)",
@@ -53,7 +54,10 @@ def fault_of(error: BaseException) -> OnefoldError | None:
     if "RequestTimeTooSkewed" in text:
         return Unavailable(f"{place}: the clock of storage and that of this machine differ by a quarter of an hour")
     if any(mark in text for mark in _NO_ROOM):
-        return Full(f"{place}: storage has no room left{bucket}; add some, see `onefold storage plan`")
+        return Full(
+            f"{place}: storage has no room left{bucket}, or one of its drives has none: see `onefold storage status` and "
+            "`onefold storage plan`"
+        )
     if code in ("NoSuchBucket", "NO_SUCH_BUCKET"):
         return NotFound(
             f"{place}: no such bucket{bucket}; `onefold storage init` makes it, or check ONEFOLD_LAKE_URL"
@@ -62,6 +66,11 @@ def fault_of(error: BaseException) -> OnefoldError | None:
         return Forbidden(
             f"{place}: storage refuses what was asked{bucket}{f' ({code})' if code else ''}; check "
             "ONEFOLD_S3_ACCESS_KEY, ONEFOLD_S3_SECRET_KEY, and the bucket in ONEFOLD_LAKE_URL"
+        )
+    if lost := _LOST.search(text):
+        return Unavailable(
+            f"storage lists {lost[1]} and cannot give it: too few of the drives that hold it are there; bring every node "
+            "back (`onefold storage status`), then try again"
         )
     if isinstance(error, FileNotFoundError) or "404 Not Found" in text:
         return None  # an object, of which the caller knows whether it should be there

@@ -13,22 +13,27 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import polars as pl
 import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Transaction
-from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
 from onefold_storage.errors import BadInput, NotFound
 from onefold_storage.faults import told
+from onefold_storage.heads import FileHeads, TableHeads, heads_for
 from onefold_storage.locks import AdvisoryLocks, FileLocks, locks_for
 from onefold_storage.objects import Objects
+from onefold_storage.opening import Opening
 from onefold_storage.partitions import split
 from onefold_storage.parts import Part, PartWriter, conform
 from onefold_storage.schema import TABLES
 from onefold_storage.settings import StorageSettings, reading_options
 from onefold_storage.shapes import TableShape, check, declared
+from onefold_storage.torn import log_key, unread
 
 INPUTS = "onefold.inputs"
 _LAYERS = ("bronze", "silver", "identity", "gold", "registry")
@@ -37,11 +42,19 @@ _LAYERS = ("bronze", "silver", "identity", "gold", "registry")
 class Lake:
     """Every table below one root. Cheap to make; holds no handle open."""
 
-    def __init__(self, root: str, storage_options: dict[str, str], locks: FileLocks | AdvisoryLocks) -> None:
+    def __init__(
+        self,
+        root: str,
+        storage_options: dict[str, str],
+        locks: FileLocks | AdvisoryLocks,
+        heads: FileHeads | TableHeads,
+    ) -> None:
         self.root = root
         self.options = storage_options
         self._reading = reading_options(storage_options)
         self.objects = Objects(root, storage_options)
+        self.heads = heads
+        self._opening = Opening(root, storage_options, self.objects, heads)
         self._locks = locks
         self._held: Counter[str] = Counter()
         self._kept = _Kept()
@@ -49,8 +62,9 @@ class Lake:
     @classmethod
     def open(cls, settings: StorageSettings) -> Lake:
         """The lake that the settings name."""
-        locks = locks_for(settings.ledger, settings.root / "locks")
-        return cls(settings.lake, settings.storage_options, locks)
+        folder = settings.root / "locks"
+        locks, heads = locks_for(settings.ledger, folder), heads_for(settings.ledger, folder)
+        return cls(settings.lake, settings.storage_options, locks, heads)
 
     @contextmanager
     def lock(self, name: str, timeout: float = 600.0) -> Iterator[None]:
@@ -61,10 +75,12 @@ class Lake:
         """
         with self._locks.hold(name, timeout):
             self._held[name] += 1
+            self._kept.held[name] += 1
             try:
                 yield
             finally:
                 self._held[name] -= 1
+                self._kept.held[name] -= 1
 
     def must_hold(self, name: str) -> None:
         """Refuse to change a table whose lock this lake does not hold.
@@ -87,19 +103,10 @@ class Lake:
         Raises:
             NotFound: there is no such table, or no such version of it.
         """
-        kept = self._kept.tables.get(name) if version is None else None
-        if kept is not None:
-            kept.update_incremental()
-            return kept
-        try:
-            table = DeltaTable(f"{self.root}/{name}", version=version, storage_options=self.options or None)
-        except TableNotFoundError as error:
-            raise NotFound(f"{name}: no such table in the lake") from error
-        except DeltaError as error:
-            if version is None:
-                raise
-            raise NotFound(f"{name}: has no version {version}, the newest is {self.version(name)}") from error
-        if name in self._kept.tables and version is None:
+        if version is not None:
+            return self._opening.at(name, version)
+        table = self._opening.newest(name, self._kept.tables.get(name), held=self._kept.held[name] > 0)
+        if name in self._kept.tables:
             self._kept.tables[name] = table
         return table
 
@@ -287,8 +294,8 @@ class Lake:
                 raise
         table.update_incremental()
         version = int(table.version())
-        if self.objects.local:
-            self.objects.sync(f"{name}/_delta_log/{version:020d}.json")
+        self._opening.seen(name, version)
+        self.objects.sync(log_key(name, version))
         return version
 
     def append(self, name: str, rows: pa.Table, *, inputs: str | None = None) -> int:
@@ -326,14 +333,20 @@ class Lake:
         if present:
             return present
         try:
-            table = self._new(name, form)
+            table = _new(f"{self.root}/{name}", form, self.options or None)
         except CommitFailedError:  # the answer to the commit was lost, and delta-rs met its own on asking again
             made = self.found(name)
             if made is None:
                 raise
             return made
-        if self.objects.local:
-            self.objects.sync(f"{name}/_delta_log/{0:020d}.json")
+        except DeltaError as error:
+            if self.objects.local or not unread(error):
+                raise
+            with TemporaryDirectory() as folder:  # over a first commit that was cut off, as `torn.py` has it
+                _new(folder, form)
+                self.objects.put_new(log_key(name, 0), (Path(folder) / log_key(".", 0)).read_bytes())
+            return self.handle(name)
+        self.objects.sync(log_key(name, 0))
         return table
 
     def _committed(self, name: str, parts: Sequence[Part], transaction: tuple[str, int] | None) -> bool:
@@ -345,23 +358,26 @@ class Lake:
             return {path for path, _ in self.standing(name)} >= {p.path for p in parts}
         return transaction is not None and self.transaction(name, transaction[0]) >= transaction[1]
 
-    def _new(self, name: str, form: TableShape) -> DeltaTable:
-        return DeltaTable.create(
-            f"{self.root}/{name}",
-            form.schema,
-            mode="ignore",
-            partition_by=list(form.partition_by) or None,
-            configuration={
-                "delta.dataSkippingStatsColumns": ",".join(form.statistics),
-                "delta.logRetentionDuration": "interval 2 days",
-                "delta.deletedFileRetentionDuration": "interval 1 days",
-            },
-            storage_options=self.options or None,
-        )
+
+def _new(url: str, form: TableShape, options: dict[str, str] | None = None) -> DeltaTable:
+    return DeltaTable.create(
+        url,
+        form.schema,
+        mode="ignore",
+        partition_by=list(form.partition_by) or None,
+        configuration={
+            "delta.dataSkippingStatsColumns": ",".join(form.statistics),
+            "delta.checkpointInterval": "20",  # opening costs a request for every commit since the last one
+            "delta.logRetentionDuration": "interval 2 days",
+            "delta.deletedFileRetentionDuration": "interval 1 days",
+        },
+        storage_options=options,
+    )
 
 
 class _Kept(threading.local):
-    """Handles that a thread keeps, by table; None for one that it has not opened yet."""
+    """What a thread keeps: handles by table, None for one that it has not opened yet; and the locks that it holds."""
 
     def __init__(self) -> None:
         self.tables: dict[str, DeltaTable | None] = {}
+        self.held: Counter[str] = Counter()

@@ -56,6 +56,11 @@ class Objects:
         os.replace(aside, path)  # noqa: PTH105
         self.sync(key)
 
+    @told()
+    def put_new(self, key: str, data: bytes) -> bool:
+        """Write an object of a bucket unless one is there, and say whether it was written."""
+        return bool(self._fs.put_new(self.path(key), data))
+
     def sync(self, key: str) -> None:
         """Make an object written through `open` durable, with its folder entry; nothing to do on a bucket."""
         if not self.local:

@@ -141,6 +141,8 @@ def alarms(found: Outlook, settings: StorageSettings) -> list[dict[str, Any]]:
             crossed.append({"level": part[0], "what": "share_of_quota", "found": taken, "limit": part[1]})
     if away := capacity.drives - capacity.drives_online:
         crossed.append({"level": "warning", "what": "drives_offline", "found": away, "limit": 0})
+    if capacity.drives_full:
+        crossed.append({"level": "critical", "what": "drives_full", "found": capacity.drives_full, "limit": 0})
     return crossed
 
 

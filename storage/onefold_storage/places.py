@@ -88,6 +88,7 @@ _LEDGER = (
     Place("ledger", "wishes", f"{_HASHES}; and what was written as evidence", erasers.wishes),
     Place("ledger", "publications", "none: versions, counts and checksums"),
     Place("ledger", "runs", "none: stages and counts"),
+    Place("ledger", "lake_heads", "none: the newest version of each table"),
     Place("ledger", "alembic_version", "none: the ledger's revision"),
 )
 _HOME = (

@@ -80,6 +80,7 @@ def restore(
         _make_room(installation, manifest, force=force)
         _secret(installation, store, manifest, force=force)
         objects = installation.lake.objects
+        installation.lake.heads.forget()
         store_law = read_statutes(store.objects)
         say("the lake")
         _fetch(store, objects, manifest.objects, say)
@@ -240,6 +241,7 @@ def ledger_from_lake(installation: Installation) -> dict[str, int]:
 
     API keys, the audit trail but for erasures, and runs are lost: keys are made anew.
     """
+    installation.lake.heads.forget()
     with Ledger.open(installation.settings.ledger, installation.clock) as ledger:
         added = installation.law_of(ledger).rebuild()
     opened = Installation(installation.settings)

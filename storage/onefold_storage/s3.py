@@ -25,6 +25,7 @@ _SLOWEST = 256 * 1024
 _BACKOFF = 5.0
 _PASSING = (HTTPClientError, ResponseParserError, IncompleteRead, TimeoutError, ConnectionError)
 _AGAIN = {"SlowDown", "RequestTimeout", "XAmzContentSHA256Mismatch", "429"}
+_THERE = 412
 _NEVER = {501, 507}
 """Statuses above 500 that asking again does not change: not known to the server, no room."""
 
@@ -82,6 +83,17 @@ class PatientS3(S3FileSystem):  # type: ignore[misc]
         bucket, prefix, _ = self.split_path(path)
         found = self.call_s3("list_objects_v2", Bucket=bucket, Prefix=f"{prefix}/", MaxKeys=1)
         return bool(found.get("KeyCount") or found.get("Contents"))
+
+    def put_new(self, path: str, data: bytes) -> bool:
+        """Write an object unless there is one, and say whether it was written; also where the answer was lost."""
+        bucket, key, _ = self.split_path(path)
+        try:
+            self.call_s3("put_object", Bucket=bucket, Key=key, Body=data, IfNoneMatch="*")
+        except OSError as error:
+            if not isinstance(error.__cause__, ClientError) or _status(error.__cause__) != _THERE:
+                raise
+            return False
+        return True
 
     def forget_versions(self, path: str) -> int:
         """Remove what is no longer current below a path, where somebody versions the bucket; returns how much.

@@ -59,6 +59,10 @@ class StorageSettings(BaseSettings):
     s3_patience: float = Field(
         default=120.0, gt=0, le=3600, description="seconds in which a request is sent again before it is given up"
     )
+    storage_quota: str | None = Field(
+        default=None,
+        description="most that `onefold storage init` lets the bucket hold: 500GB, 2TiB, 0 for no bound",
+    )
     storage_warning_days: float = Field(
         default=90, ge=0, description="storage that may be full in fewer days is worth a warning"
     )

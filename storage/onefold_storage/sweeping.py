@@ -22,8 +22,8 @@ from onefold_storage.schema import FAILED_EVENTS
 
 PATIENCE = 20.0
 """Seconds to wait for a lander."""
-_LOG_ENTRIES = 20
-"""Commits since the last checkpoint from which on there is a new one."""
+_LOG_ENTRIES = 10
+"""Commits since the last checkpoint from which on there is a new one at night; commits write one every twenty."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,9 @@ from typing import Any
 import polars as pl
 
 from onefold_storage.buckets import prepare
+from onefold_storage.capacity import of_information
 from onefold_storage.installation import Installation
+from onefold_storage.minio_admin import AdminApi
 from onefold_storage.settings import StorageSettings
 
 HERE = Path(__file__).parent
@@ -69,6 +71,7 @@ class Site:
         folder.mkdir()
         home = folder / "home"
         self.settings = StorageSettings(home=home, **storage.settings(name))
+        self.patient = self.settings.model_copy(update={"s3_timeout": 30.0, "s3_patience": 60.0})
         self._events = 0
         self._running: list[Any] = []
         self.files = 0
@@ -84,12 +87,13 @@ class Site:
     # what lands
 
     def start(self, what: str, **given: Any) -> Any:
-        """A process of `fire_program.py`."""
+        """A process of `fire_program.py`; the next run is as patient with a busy machine as one would be."""
         (self.folder / "stop").unlink(missing_ok=True)
         if what == "events":
             self._events += 1_000_000
             given |= {"first": self._events}
-        fire = {"fire": (what, self.settings, self.folder, given)}
+        settings = self.patient if what == "finish" else self.settings
+        fire = {"fire": (what, settings, self.folder, given)}
         process = _context.Process(target=runpy.run_path, args=(str(PROGRAM),), kwargs={"init_globals": fire})
         process.start()
         self._running.append(process)
@@ -136,6 +140,12 @@ class Site:
             assert time.monotonic() < end, why()
             time.sleep(0.05)
 
+    def full_drives(self) -> int:
+        """Drives without room, as the storage's own administration tells it."""
+        return of_information(
+            AdminApi(self.storage.endpoint, "test-root", "test-root-password").information()
+        ).drives_full
+
     def add_files(self) -> None:
         """A file more for each source of files."""
         for source in FILES:
@@ -157,7 +167,7 @@ class Site:
 
     def check(self) -> None:
         """Every acknowledged row is there once, nothing else is but what is whole; and the book agrees."""
-        installation = Installation(self.settings)
+        installation = Installation(self.patient)
         good, rows = program.ROWS - program.BAD, program.ROWS
         totals = installation.ledger.packages.totals()
         expected = {s: self.acknowledged(s) for s in program.SOURCES}

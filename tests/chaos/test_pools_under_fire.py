@@ -21,7 +21,7 @@ from onefold_storage.room import room
 TESTS = Path(__file__).parents[1]
 ROUNDS = 2
 
-pytestmark = [pytest.mark.chaos, pytest.mark.needs_minio]
+pytestmark = [pytest.mark.chaos, pytest.mark.needs_minio, pytest.mark.timeout(3600)]
 
 
 def module(name: str) -> Any:

@@ -78,6 +78,7 @@ def test_a_sample_an_artifact_and_an_event_on_each_crossing(home: Path, monkeypa
         wanted = ArtifactFilter(key=ArtifactFilterKey(any_=["onefold-forecast"]))
         pages = client.read_artifacts(artifact_filter=wanted)
     assert any("of room" in str(page.data) for page in pages)
+    assert not any("over ten years" in str(page.data) for page in pages), "what is not known is not far away"
     samples = Installation(StorageSettings()).lake.read("registry/capacity").to_pylist()
     assert sum(s["subject"] == STORAGE for s in samples) == 5
 

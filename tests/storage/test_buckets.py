@@ -159,6 +159,12 @@ def test_the_command(minio: Any, tmp_path: Path, free_port: Callable[[], int]) -
     facts = json.loads(done.stdout)
     assert (facts["bucket"], facts["quota"]) == ("by-command", 2 * 2**40)
     assert minio.root_password.encode() not in done.stdout
+    by_setting = {**given, "ONEFOLD_STORAGE_QUOTA": "3TiB"}
+    told = subprocess.run([*command, "--json"], env=by_setting, capture_output=True, check=True).stdout
+    assert (json.loads(told)["quota"], json.loads(told)["changed"]) == (3 * 2**40, ["quota"])
+    unset = {**given, "ONEFOLD_STORAGE_QUOTA": ""}  # as the compose file gives it where .env has none
+    told = subprocess.run([*command, "--json"], env=unset, capture_output=True, check=True).stdout
+    assert (json.loads(told)["quota"], json.loads(told)["changed"]) == (3 * 2**40, [])
     wrong = subprocess.run([*command, "--quota", "much"], env=given, capture_output=True, text=True, check=False)
     assert (wrong.returncode, wrong.stderr.splitlines()) == (
         2,

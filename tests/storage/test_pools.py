@@ -114,6 +114,15 @@ def test_information_with_a_node_away_is_no_sample_of_growth() -> None:
     assert pool.drive_bytes == 100
 
 
+def test_a_full_drive_is_told_though_there_is_room() -> None:
+    drive = {"state": "ok", "totalspace": 1000, "availspace": 600, "pool_index": 0}
+    servers = [{"state": "online", "endpoint": f"n{n}", "drives": [drive, drive]} for n in range(4)]
+    servers[2] = servers[2] | {"drives": [drive, drive | {"availspace": 9}]}
+    found = of_information({"servers": servers, "backend": {"standardSCParity": 4, "totalDrivesPerSet": [8]}})
+    assert [n.drives_full for n in found.nodes] == [0, 0, 1, 0]
+    assert found.drives_full == 1
+
+
 def test_a_pool_that_is_given_up_is_no_room_and_what_it_holds_goes_to_the_others() -> None:
     both = cluster(FIRST, Pool(1, 4, 8, 8, 8, 4, 8 * TB, 8 * TB, 0))
     left = both.without({0})

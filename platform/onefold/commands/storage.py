@@ -16,7 +16,11 @@ _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
 @app.command()
 def init(
     quota: Annotated[
-        str | None, typer.Option(help="Most that the bucket may hold: 500GB, 2TiB, bytes; 0 for no bound.")
+        str | None,
+        typer.Option(
+            help="Most that the bucket may hold: 500GB, 2TiB, bytes; 0 for no bound. Else ONEFOLD_STORAGE_QUOTA, "
+            "else what is set stays."
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -24,7 +28,9 @@ def init(
     from onefold_storage.buckets import prepare
     from onefold_storage.settings import StorageSettings
 
-    done = prepare(StorageSettings(), None if quota is None else size_of(quota))
+    settings = StorageSettings()
+    bound = settings.storage_quota if quota is None else quota
+    done = prepare(settings, size_of(bound) if bound else None)
     if json:
         print_json(
             {
@@ -40,8 +46,8 @@ def init(
         )
         return
     what = f"made or set: {', '.join(done.changed)}" if done.changed else "all is there already"
-    bound = f"at most {done.quota:,} bytes" if done.quota else "no quota"
-    out.print(f"{done.name} at {done.endpoint}, for the user {done.user} alone; {bound}; {what}")
+    most = f"at most {done.quota:,} bytes" if done.quota else "no quota"
+    out.print(f"{done.name} at {done.endpoint}, for the user {done.user} alone; {most}; {what}")
     if done.warning:
         out.print(f"careful: {done.warning}")
 

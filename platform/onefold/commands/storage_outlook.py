@@ -80,9 +80,9 @@ def _print_status(found: dict[str, Any]) -> None:
         )
         for node in found["nodes"]:
             state = "online" if node["online"] else "OFFLINE"
-            out.print(
-                f"  {escape(node['address']):<24} {state:<8} {node['drives_online']} of {node['drives']} drives"
-            )
+            full = f", [bold]{node['drives_full']} FULL[/bold]" if node["drives_full"] else ""
+            drives = f"{node['drives_online']} of {node['drives']} drives{full}"
+            out.print(f"  {escape(node['address']):<24} {state:<8} {drives}")
         for pool in found["pools"]:
             out.print(f"  pool {pool['number']}: {pool['nodes']} nodes, {pool['drives']} drives in sets of "
                       f"{pool['set_drives']} with {pool['parity']} of parity, {size(pool['free_bytes'])} free of "
