@@ -8,7 +8,7 @@ one address; strangers. The match weight is log2 of (first two) / (last three), 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -132,7 +132,8 @@ class Weigher:
 
     def __init__(self, people: People, model: IdentityModel, shares: dict[str, Bits] | None = None) -> None:
         self.people, self.model, self._shares = people, model, shares or {}
-        self.fields = people.fields
+        known = {p.name: p.shared for p in model.fields}
+        self.fields = tuple(replace(f, shared=known.get(f.name, f.shared)) for f in people.fields)
         self.tables = tables(self.fields, model.fields)
         self._extra = [self._by_value(f, t) for f, t in zip(self.fields, self.tables, strict=True)]
 
