@@ -113,7 +113,9 @@ def explain_pair(
         )
         for n, field in enumerate(people.fields)
     )
-    summed = sum(p.weight + p.frequency for p, f in zip(told, weigher.fields, strict=True) if f.group == "attribute")
+    summed = sum(
+        p.weight + p.frequency for p, f in zip(told, weigher.fields, strict=True) if f.group == "attribute"
+    )
     attributes = round(min(max(summed, ATTRIBUTE_BOUNDS[0]), ATTRIBUTE_BOUNDS[1]) - summed, 2)
     prior = round(float(of_fields(weigher.fields, np.zeros_like(base), model.priors)[0]), 2)
     households = round(total - prior - attributes - sum(p.weight + p.frequency for p in told), 2)
