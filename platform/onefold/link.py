@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from onefold_storage import contracts
-from onefold_storage.contract_rules import ColumnRules
 from onefold_storage.contracts import Contract
 from onefold_storage.errors import BadInput, NotFound
 
@@ -126,7 +125,7 @@ def _checked(
 
 def _records(frame: pl.DataFrame, contract: Contract, truth: str | None, key: list[str]) -> pl.DataFrame:
     """Records as identity resolution takes them: cleaned kinds, identifiers and attributes, with a record key."""
-    from onefold_workers.cleaning import standardise
+    from onefold_workers.cleaning import standardise, whole_births
 
     rules = {c.name: c.rules for c in contract.columns if c.name != truth}
     kinds = {n: r.kind for n, r in rules.items() if r.kind} | _mapped(contract, truth)
@@ -148,8 +147,9 @@ def _records(frame: pl.DataFrame, contract: Contract, truth: str | None, key: li
     further = [
         pl.col(n).cast(pl.String).alias(f"attribute:{n}") for n, r in rules.items() if r.attribute and not r.kind
     ]
+    whole, kinds, formats = whole_births(meant, kinds, {n: r.format for n, r in rules.items()})
     births = [n for n, k in kinds.items() if k == "birth_date"]
-    extra = meant.select(*further, *([_digits(births, rules, contract.rules.country)] if births else []))
+    extra = whole.select(*further, *([_digits(births, formats, contract.rules.country)] if births else []))
     return people.with_columns(extra.get_columns()).with_columns(_keys(frame, contract, key))
 
 
@@ -161,11 +161,11 @@ def _mapped(contract: Contract, truth: str | None) -> dict[str, str]:
     return {f.column: k for k, f in fields.items() if k in PERSON_KINDS and f.column and f.column != truth}
 
 
-def _digits(columns: list[str], rules: dict[str, ColumnRules], country: str | None) -> pl.Expr:
+def _digits(columns: list[str], formats: dict[str, str | None], country: str | None) -> pl.Expr:
     """What is written of dates of birth: a mistyped month 13, or a year alone, can still be compared."""
     from onefold_workers.cleaning import birth_digits
 
-    return pl.coalesce(birth_digits(pl.col(c), rules[c].format, country) for c in columns).alias("birth_digits")
+    return pl.coalesce(birth_digits(pl.col(c), formats.get(c), country) for c in columns).alias("birth_digits")
 
 
 def _keys(frame: pl.DataFrame, contract: Contract, key: list[str]) -> pl.Series:

@@ -34,6 +34,7 @@ class ColumnRules(Rules):
 
     `kind`: the semantic kind, or `external_id` with a `scheme` such as `loyalty_card`.
     `format`: how dates and times are written, in strftime terms; without it ISO 8601 is expected.
+    Three columns of kind `birth_date` with `%Y`, `%m` and `%d` are one date of birth.
     `values`: a map from what the source writes to what is meant.
     `attribute`: keep it as a further attribute of the contact record.
     """

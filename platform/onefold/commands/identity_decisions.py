@@ -190,4 +190,5 @@ def _tell(decided: Decided, json: bool) -> None:
 
         print_json(asdict(decided))
     else:
-        out.print(f"{decided.decision}: {decided.rows} rows written, in force with the next `onefold integrate`")
+        rows = f"{decided.rows} row{'' if decided.rows == 1 else 's'}"
+        out.print(f"{decided.decision}: {rows} written, in force with the next `onefold integrate`")

@@ -11,7 +11,7 @@ from datetime import date
 import polars as pl
 
 from onefold_workers.cleaning.contact_points import email, phone
-from onefold_workers.cleaning.dates import birth_date, birth_digits, day
+from onefold_workers.cleaning.dates import birth_date, birth_digits, day, whole_births
 from onefold_workers.cleaning.places import city, country, house_number, postcode, region, split_street, street
 from onefold_workers.cleaning.standard import EXTERNAL_ID_TYPE, PERSON_KINDS, external_id, gender, standardise
 from onefold_workers.cleaning.text import as_text, full_name, name, organisation, squeezed, tidy
@@ -41,6 +41,7 @@ __all__ = [
     "street",
     "tidy",
     "value",
+    "whole_births",
 ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date
 from functools import partial
 
@@ -19,6 +19,7 @@ PLACEHOLDERS = (
 )  # fmt: skip
 """Dates that spreadsheets, databases and file systems write for nothing: the first day they can count."""
 _PIVOT = 2030
+_PARTS = ("%Y", "%m", "%d")
 
 _YEAR_FIRST = r"^(\d{4})[-/. ](\d{1,2})[-/. ](\d{1,2})(?:[T ].*)?$"
 _COMPACT = r"^(\d{4})(\d{2})(\d{2})(?:\d{6}|T.*)?$"
@@ -115,6 +116,25 @@ def birth_date(
         return only(found, (found >= EARLIEST) & (found <= last) & ~found.is_in(PLACEHOLDERS))
 
     return expression(plausible, expr, pl.Date)
+
+
+def whole_births(
+    frame: pl.DataFrame, kinds: Mapping[str, str], formats: Mapping[str, str | None]
+) -> tuple[pl.DataFrame, dict[str, str], dict[str, str | None]]:
+    """The frame with year, month and day of birth of three columns as one date in the year's column.
+
+    And the kinds without the other two, and the formats. The parts are columns of kind `birth_date` with the formats
+    `%Y`, `%m` and `%d`.
+    """
+    parts = {formats.get(c): c for c, k in kinds.items() if k == "birth_date" and formats.get(c) in _PARTS}
+    if len(parts) < len(_PARTS):
+        return frame, dict(kinds), dict(formats)
+    year, month, of_month = (pl.col(parts[p]).cast(pl.String).str.strip_chars() for p in _PARTS)
+    joined = pl.concat_str(year, month.str.zfill(2), of_month.str.zfill(2), separator="-")
+    rest = [parts[p] for p in _PARTS[1:]]
+    whole = frame.with_columns(pl.coalesce(joined, year).alias(parts[_PARTS[0]]))
+    left = {c: f for c, f in formats.items() if c not in parts.values()}
+    return whole, {c: k for c, k in kinds.items() if c not in rest}, left
 
 
 def birth_digits(expr: pl.Expr, form: str | None = None, country: str | None = None) -> pl.Expr:

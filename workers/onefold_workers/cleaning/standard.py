@@ -76,11 +76,13 @@ def standardise(
     """Canonical columns of a person, one row per row of `frame`: the schema's PERSON columns and `external_ids`.
 
     `kinds`: semantic kind by column of `frame`. `country`: ISO alpha-2 of phones and postcodes that do not say it
-    (a column of kind `country` says it better). `formats`: strftime format of birth dates by column. `schemes`:
+    (a column of kind `country` says it better). `formats`: strftime format of birth dates by column; three of kind
+    birth_date with `%Y`, `%m` and `%d` are one date. `schemes`:
     scheme by column of kind `external_id` (its name by default). `latest`: no birth date may be later.
     Raises BadInput for an unknown kind or column.
     """
     _check(frame, kinds)
+    frame, kinds, formats = dates.whole_births(frame, kinds, formats or {})
     # The row's number keeps every step as high as the table, even where it has no column to clean.
     row = pl.int_range(pl.len()).alias(_ROW)
     source = frame.select(row, *(text.as_text(pl.col(c), frame.schema[c]).alias(c) for c in kinds))
@@ -93,7 +95,7 @@ def standardise(
         *(gender(pl.col(c)).alias(c) for c in by_kind.get("gender", [])),
         *(external_id(pl.col(c)).alias(c) for c in by_kind.get("external_id", [])),
         *(
-            dates.birth_date(pl.col(c), (formats or {}).get(c), country, latest).alias(c)
+            dates.birth_date(pl.col(c), formats.get(c), country, latest).alias(c)
             for c in by_kind.get("birth_date", [])
         ),
     )

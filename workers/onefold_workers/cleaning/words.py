@@ -60,6 +60,10 @@ TITLES = (
     "madame",
     "herr", "frau", "sr", "sra", "srta", "don", "doña", "sig", "dott", "ing", "dipl",
 )  # fmt: skip
+STYLES = (
+    "lady", "lord", "dame", "rev", "reverend", "hon", "capt", "captain", "col", "colonel", "señor", "señora",
+)  # fmt: skip
+"""Titles that go only where two names follow: `Lord Byron` has no other first word."""
 SUFFIXES = ("jr", "sr", "ii", "iii", "iv", "phd", "md", "esq", "mba", "dds")
 RANKS = (
     *SUFFIXES, "junior", "senior", "baron", "baroness", "baronet", "bart", "bt", "earl", "count", "countess", "duke",

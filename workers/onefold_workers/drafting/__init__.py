@@ -12,6 +12,7 @@ import pyarrow as pa
 from onefold_storage import contracts
 from onefold_storage.errors import BadInput
 from onefold_workers.cleaning import PERSON_KINDS
+from onefold_workers.drafting.birth_parts import with_birth_parts
 from onefold_workers.drafting.contract_text import column_lines, contract
 from onefold_workers.drafting.headers import is_truth
 from onefold_workers.drafting.kinds import Guess, guesses
@@ -80,7 +81,7 @@ def understand(sample: pa.Table, source: str) -> tuple[dict[str, Profile], dict[
     """Profiles, proposed kinds and roles of a sample's columns."""
     frame = cast("pl.DataFrame", pl.from_arrow(sample)) if sample.num_columns else pl.DataFrame()
     profiles = {c: profile(c, frame.get_column(c)) for c in frame.columns if c and not c.startswith("_")}
-    found = settled(frame, profiles, guesses(profiles))
+    found = with_birth_parts(profiles, settled(frame, profiles, guesses(profiles)))
     role = roles(source, profiles, found)
     if role.customer and role.customer not in found:
         scheme = f"{source}_customer"[:60]

@@ -21,12 +21,14 @@ _ADDRESS = ("street", "city", "postcode")
 
 @dataclass(frozen=True)
 class Guess:
-    """A proposed kind: how sure (`high`, `medium`, `low`) and why; `scheme` for identifiers."""
+    """A proposed kind: how sure (`high`, `medium`, `low`) and why; `scheme` for identifiers, `format` for a part of a
+    date of birth."""
 
     kind: str
     confidence: str
     why: str
     scheme: str | None = None
+    format: str | None = None
 
 
 Fit = Callable[[Profile], float]

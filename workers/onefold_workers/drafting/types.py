@@ -22,6 +22,8 @@ class Type:
 
 def column_type(p: Profile, guess: Guess | None, *, code: bool) -> Type:
     """The type of a column; `code`: it is a key or refers to something, so text stays text."""
+    if guess and guess.format:
+        return Type("integer" if p.native else "string", format=guess.format)
     if p.native:
         return _native(p, code=code)
     if not p.filled:

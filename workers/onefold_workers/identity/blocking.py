@@ -15,7 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from onefold_workers.identity.comparison import AREA
-from onefold_workers.identity.fields import IDENTIFIER
+from onefold_workers.identity.fields import ATTRIBUTE, IDENTIFIER
 from onefold_workers.identity.names import standard_form, standard_given
 from onefold_workers.identity.people import People
 from onefold_workers.identity.text import Codes, Values, skeleton
@@ -83,6 +83,8 @@ _DOUBLE = (
 )
 _FULL_UP_TO = 200_000
 _CORE = 7
+_FEW, _ATTRIBUTES = 6, 2
+"""With fewer rules than this a name and an attribute make rules, too: those attributes on which the fewest agree."""
 
 
 def derive_rules(people: People, budget: float) -> tuple[Rule, ...]:
@@ -103,6 +105,10 @@ def _derived(people: People, budget: float) -> tuple[Rule, ...]:
     doubles = [d for d in _DOUBLE if all(keys.has(k) for k in d) and not set(d) & set(alone)]
     limit = _CORE if people.size > _FULL_UP_TO else MAX_RULES
     rules += [Rule("+".join(d), d, _others(d)) for d in doubles[:limit]]
+    if len(rules) < _FEW:
+        told = sorted((keys.pairs(a), a) for a in people.columns if a.startswith(ATTRIBUTE))[:_ATTRIBUTES]
+        doubles = [(name, a) for _, a in told for name in ("given", "family") if keys.has(name)]
+        rules += [Rule("+".join(d), d, _others(d)) for d in doubles]
     if keys.has("email_local"):
         rules.append(Rule("email_local", ("email_local",), _others(("email_local",))))
     return tuple(rules[:MAX_RULES])

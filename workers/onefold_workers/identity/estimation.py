@@ -8,7 +8,7 @@ estimate starts from a prior, so that few records give modest answers instead of
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from onefold_workers.identity.blocking import Rule
 from onefold_workers.identity.compared import Compared
 from onefold_workers.identity.comparison import Levels, Packed, compare_pairs, unpacked
 from onefold_workers.identity.desk import Handle
-from onefold_workers.identity.fields import Field
+from onefold_workers.identity.fields import Field, field_of
 from onefold_workers.identity.frequencies import Counts, chance
 from onefold_workers.identity.model import FieldParameters, IdentityModel, Priors
 from onefold_workers.identity.people import People, Rows
@@ -28,6 +28,7 @@ from onefold_workers.identity.weights import Bits, explanations, group_sums, log
 RANDOM_PAIRS = 250_000
 SEED = 20_260_101
 _M_STRENGTH = 40.0
+_MOST_SHARED = 5.0
 _STEPS, _CLOSE = 60, 1e-4
 _CROWD = 20
 _STRONG_ODDS = 7.0
@@ -122,12 +123,14 @@ def estimate(
     u = [chance(f, sample.levels[apart, i], counts[f.name].same) for i, f in enumerate(fields)]
     shape = (any(f.group == "address" for f in fields), any(f.group == "family" for f in fields))
     levels = unpacked(tally.patterns, fields)
-    m, expected = _average_m(fields, levels, tally, rules, u, shape)
+    m, fields, expected = _average_m(fields, levels, tally, rules, u, shape)
     if inside is not None:
         m = _within(fields, inside, owner, m)
     if labelled is not None:
         m = labelled.taught(fields, m)
-    parameters = tuple(FieldParameters(f.name, _plain(a), _plain(b)) for f, a, b in zip(fields, m, u, strict=True))
+    parameters = tuple(
+        FieldParameters(f.name, _plain(a), _plain(b), f.shared) for f, a, b in zip(fields, m, u, strict=True)
+    )
     priors = _priors(fields, levels, tally.counts[-1], parameters, persons, shape)
     model = IdentityModel(
         parameters,
@@ -184,24 +187,30 @@ def _average_m(
     rules: tuple[Rule, ...],
     u: list[Bits],
     shape: tuple[bool, bool],
-) -> tuple[list[Bits], dict[str, float]]:
+) -> tuple[list[Bits], tuple[Field, ...], dict[str, float]]:
+    """m by field, the fields with what households share of each, and the expected true pairs by rule."""
     sums = [np.zeros(f.levels - 1) for f in fields]
-    total = np.zeros(len(fields))
+    total, common, homes = np.zeros(len(fields)), np.zeros(len(fields)), np.zeros(len(fields))
     expected: dict[str, float] = {}
     for number, rule in enumerate(rules):
         counts = tally.counts[number]
         open_ = [i for i, f in enumerate(fields) if f.name not in rule.fields]
         if counts.sum() < 20 or not open_:
             continue
-        m, matches = _maximise(fields, levels, counts, u, open_, shape)
+        m, matches, shared, together = _maximise(fields, levels, counts, u, open_, shape)
         expected[rule.name] = round(matches, 1)
+        common[open_] += together * shared
+        homes[open_] += together
         if matches < 10:
             continue
         for i in open_:
             weight = np.sqrt(min(matches, 10_000.0))
             sums[i] += weight * m[i]
             total[i] += weight
-    return [s / t if t else np.array(f.match) for f, s, t in zip(fields, sums, total, strict=True)], expected
+    believed = np.array([f.shared for f in fields])
+    common = np.where(homes > 1, common / np.maximum(homes, 1e-9), believed)
+    told = tuple(replace(f, shared=round(float(c), 6)) for f, c in zip(fields, common, strict=True))
+    return [s / t if t else np.array(f.match) for f, s, t in zip(fields, sums, total, strict=True)], told, expected
 
 
 def _maximise(
@@ -211,8 +220,11 @@ def _maximise(
     u: list[Bits],
     open_: list[int],
     shape: tuple[bool, bool],
-) -> tuple[list[Bits], float]:
-    """EM on the pairs of one rule over its open fields, u fixed: m by field, and the expected true pairs."""
+) -> tuple[list[Bits], float, Bits, float]:
+    """EM on the pairs of one rule over its open fields, u fixed.
+
+    m by field and the expected true pairs; what households share, by open field, and the expected pairs of those.
+    """
     kept = np.flatnonzero(counts)
     levels, counts = levels[kept][:, open_], counts[kept]
     some = tuple(fields[i] for i in open_)
@@ -230,7 +242,11 @@ def _maximise(
         for j, field in enumerate(some):
             mass = share[0] + share[1] if field.group != "address" else share[0]
             by_level = np.bincount(levels[:, j], weights=mass, minlength=field.levels)[1 : field.levels]
-            new.append((by_level + _M_STRENGTH * np.array(field.match)) / (by_level.sum() + _M_STRENGTH))
+            found = (by_level + _M_STRENGTH * np.array(field.match)) / (by_level.sum() + _M_STRENGTH)
+            new.append(_of_a_person(field, found))
+        some = tuple(
+            _in_household(f, levels[:, j], share[2] + share[3], new[j], u[open_[j]]) for j, f in enumerate(some)
+        )
         moved = max(float(np.abs(a - b).max()) for a, b in zip(m, new, strict=True))
         m = new
         sizes = share.sum(axis=1)[:4] / total
@@ -240,7 +256,26 @@ def _maximise(
     full = [np.array(f.match) for f in fields]
     for j, i in enumerate(open_):
         full[i] = m[j]
-    return full, float(share[0].sum() + share[1].sum())
+    shared = np.array([f.shared for f in some])
+    return full, float(share[0].sum() + share[1].sum()), shared, float(share[2].sum() + share[3].sum())
+
+
+def _of_a_person(field: Field, m: Bits) -> Bits:
+    """m with no more at "different" than one person's pairs can have: else a family would pass for a person."""
+    if m[0] <= field.differs:
+        return m
+    return np.append(field.differs, m[1:] * ((1 - field.differs) / max(float(m[1:].sum()), 1e-12)))
+
+
+def _in_household(field: Field, levels: Levels, mass: Bits, m: Bits, u: Bits) -> Field:
+    """The field with how often two others of one household have its value in common; `mass`: pairs taken for such."""
+    believed = field_of(field.name).shared
+    if not believed:
+        return field
+    counts = np.bincount(levels, weights=mass, minlength=field.levels)[1 : field.levels]
+    seen = (float(counts[-1]) - float(counts.sum() * u[-1])) / max(float(m[-1] - u[-1]), 1e-3)
+    share = (max(seen, 0.0) + _M_STRENGTH * believed) / (float(counts.sum()) + _M_STRENGTH)
+    return replace(field, shared=min(max(share, believed / _MOST_SHARED), believed * _MOST_SHARED, 0.95))
 
 
 def _shares(explained: Bits) -> Bits:

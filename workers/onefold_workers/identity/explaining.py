@@ -99,7 +99,7 @@ def explain_pair(
     total = round(float(weigher.weigh(pairs)[0]), 2)
     levels, base, added = weigher.parts(pairs)
     if (
-        abs(of_fields(people.fields, base + added, model.priors)[0] - total) > 0.02
+        abs(of_fields(weigher.fields, base + added, model.priors)[0] - total) > 0.02
     ):  # too unlikely for the values to have been looked at
         added = np.zeros_like(added)
     told = tuple(
@@ -113,9 +113,11 @@ def explain_pair(
         )
         for n, field in enumerate(people.fields)
     )
-    summed = sum(p.weight + p.frequency for p, f in zip(told, people.fields, strict=True) if f.group == "attribute")
+    summed = sum(
+        p.weight + p.frequency for p, f in zip(told, weigher.fields, strict=True) if f.group == "attribute"
+    )
     attributes = round(min(max(summed, ATTRIBUTE_BOUNDS[0]), ATTRIBUTE_BOUNDS[1]) - summed, 2)
-    prior = round(float(of_fields(people.fields, np.zeros_like(base), model.priors)[0]), 2)
+    prior = round(float(of_fields(weigher.fields, np.zeros_like(base), model.priors)[0]), 2)
     households = round(total - prior - attributes - sum(p.weight + p.frequency for p in told), 2)
     found, _ = candidate_pairs(people, model.rules, 1e9)
     shared = int(found.rules[0]) if found.size else 0

@@ -25,7 +25,8 @@ class Field:
     `compare`: name of the comparison in `comparison.py`. `match`: share of true pairs expected at each level
     from 1 (different) up; `shared`: share of unrelated members of a household who have the same value.
     `bounds`: least and greatest match weight (bits) it may give. `implied_by`: finer fields whose agreement
-    makes this one's agreement uninformative.
+    makes this one's agreement uninformative. `differs`: the most of one person's pairs that may be different in it;
+    where more are, what was learned is not a person but a family.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Field:
     shared: float = 0.0
     bounds: tuple[float, float] = (-12.0, 40.0)
     implied_by: tuple[str, ...] = ()
+    differs: float = 1.0
 
     @property
     def levels(self) -> int:
@@ -44,14 +46,18 @@ class Field:
 
 
 _NAME_RANDOM = (0.97, 0.012, 0.004, 0.003, 0.002, 0.009)
-_GIVEN = Field("given_name", "given", "person", (0.06, 0.02, 0.02, 0.06, 0.06, 0.78), _NAME_RANDOM)
+_GIVEN = Field(
+    "given_name", "given", "person", (0.06, 0.02, 0.02, 0.06, 0.06, 0.78), _NAME_RANDOM, shared=0.01, differs=0.3
+)
 _FAMILY = Field("family_name", "family", "family", (0.05, 0.02, 0.03, 0.05, 0.05, 0.80), _NAME_RANDOM)
+_BIRTH_MATCH, _BIRTH_RANDOM = (0.03, 0.02, 0.03, 0.07, 0.85), (0.976, 0.014, 0.007, 0.002, 0.001)
+_BIRTH = Field("birth_date", "date", "person", _BIRTH_MATCH, _BIRTH_RANDOM, shared=0.01, differs=0.3)
 
 FIELDS: tuple[Field, ...] = (
     _GIVEN,
     _FAMILY,
     Field("middle_name", "rest", "person", (0.25, 0.15, 0.60), (0.94, 0.04, 0.02), shared=0.3, bounds=(-3, 8)),
-    Field("birth_date", "date", "person", (0.03, 0.02, 0.03, 0.07, 0.85), (0.976, 0.014, 0.007, 0.002, 0.001)),
+    _BIRTH,
     Field("gender", "same", "person", (0.03, 0.97), (0.5, 0.5), bounds=(-4, 1), implied_by=("given_name",)),
     Field("email", "email", "person", (0.20, 0.03, 0.03, 0.06, 0.68), (0.9978, 0.001, 0.0008, 0.0001, 0.0003), 0.1),
     Field("phone", "phone", "person", (0.25, 0.05, 0.70), (0.998, 0.0012, 0.0008), 0.3),

@@ -20,7 +20,7 @@ from onefold_workers.identity.blocking import Rule
 from onefold_workers.identity.text import Values
 
 Bits = npt.NDArray[np.float64]
-FORMAT = 2
+FORMAT = 3
 THRESHOLD = -1.0
 """Mean match weight from which clusters are one: slightly below even odds, for a mean of many pairs says more than
 one pair does. The optimum is flat (-2 to 0) over all files tried."""
@@ -30,11 +30,15 @@ DAMPING = 0.7
 
 @dataclass(frozen=True)
 class FieldParameters:
-    """Probabilities of the levels 1, 2, … of a field among true pairs (`match`) and among random ones."""
+    """Probabilities of the levels 1, 2, … of a field among true pairs (`match`) and among random ones.
+
+    `shared`: share of two others in one household who have the value in common.
+    """
 
     name: str
     match: tuple[float, ...]
     random: tuple[float, ...]
+    shared: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -99,7 +103,8 @@ class IdentityModel:
             if found != FORMAT:
                 raise BadInput(f"identity model: expected format {FORMAT}, found {found}; train a new one")
             parameters = tuple(
-                FieldParameters(f["name"], tuple(f["match"]), tuple(f["random"])) for f in document.pop("fields")
+                FieldParameters(f["name"], tuple(f["match"]), tuple(f["random"]), f["shared"])
+                for f in document.pop("fields")
             )
             rules = tuple(
                 Rule(r["name"], tuple(r["keys"]), tuple(r["refine"]), r["cap"]) for r in document.pop("rules")

@@ -76,7 +76,10 @@ class People:
 
 _FORMS: dict[str, Callable[[pl.Expr], pl.Expr]] = {
     "gender": lambda v: compact(v).str.slice(0, 1),
-    "email": lambda v: v.str.slice(0, 320).str.to_lowercase().str.strip_chars().str.slice(0, 120),
+    # What follows a plus before the @ is the person's own label on one address.
+    "email": lambda v: (
+        v.str.slice(0, 320).str.to_lowercase().str.strip_chars().str.replace(r"^([^@+]+)\+[^@]*@", "${1}@")
+    ).str.slice(0, 120),
     "phone": lambda v: pl.when(digits(v).str.len_chars() >= 5).then(digits(v).str.slice(-9)),
     "house_number": compact,
     "street": street,

@@ -37,10 +37,12 @@ from onefold_workers.identity.pairing import find_candidates
 from onefold_workers.identity.people import People, Rows, profiles
 from onefold_workers.identity.reporting import edges, figures
 from onefold_workers.identity.tasks import RunTasks
-from onefold_workers.identity.weights import CERTAIN, Bits, log2, tells_a_person
+from onefold_workers.identity.weights import CERTAIN, Bits, has_own_value, log2, tells_a_person
 
 PAIRS_PER_RECORD = 3.0
 FEW = 1_000
+FEW_COPIES = 20
+"""Copies of a record with an email or identifier up to which they are taken for one person before learning."""
 
 
 @dataclass(frozen=True)
@@ -131,6 +133,8 @@ def _resolve(
     first, place = profiles(everyone.open(), decided)
     copies = np.bincount(place, minlength=len(first))
     rich = _rich(everyone.open(), len(keys), model)[first]
+    if model is None:
+        rich |= (copies <= FEW_COPIES) & has_own_value(everyone.open())[first]
     stored = keep_rows(everyone, first, np.where(rich, 1.0, copies), run_tasks)
     people = stored.open()
     ground = Ground(

@@ -8,7 +8,7 @@ one address; strangers. The match weight is log2 of (first two) / (last three), 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,9 @@ CERTAIN = 6.0
 ATTRIBUTE_BOUNDS = (-5.0, 10.0)
 ATTRIBUTE_SHARED = 0.5
 _GROUPS = ("person", "family", "address", "attribute", "shared")
+EMAIL = "email"
+EMAIL_DOUBT = 3.0
+"""An email that few have tells a person almost as an identifier does: by so many bits less."""
 NO_FREQUENCY = frozenset({"middle_name", "gender"})
 
 
@@ -127,12 +130,19 @@ def tells_a_person(people: People, prior: float) -> npt.NDArray[np.bool_]:
     return total > CERTAIN
 
 
+def has_own_value(people: People) -> npt.NDArray[np.bool_]:
+    """Whether each record has an email or an identifier: values that are given to one person."""
+    own = [v.known for n, v in people.columns.items() if n == EMAIL or n.startswith(IDENTIFIER)]
+    return np.asarray(np.logical_or.reduce([np.zeros(people.size, dtype=bool), *own]))
+
+
 class Weigher:
     """Weighs pairs of these people under a model; frequencies of values are looked up once."""
 
     def __init__(self, people: People, model: IdentityModel, shares: dict[str, Bits] | None = None) -> None:
         self.people, self.model, self._shares = people, model, shares or {}
-        self.fields = people.fields
+        known = {p.name: p.shared for p in model.fields}
+        self.fields = tuple(replace(f, shared=known.get(f.name, f.shared)) for f in people.fields)
         self.tables = tables(self.fields, model.fields)
         self._extra = [self._by_value(f, t) for f, t in zip(self.fields, self.tables, strict=True)]
 
@@ -149,8 +159,9 @@ class Weigher:
         share = np.minimum(share, 1.0)
         bits = table[-1] + self.model.damping * (np.log2(known.random[-1]) - np.log2(share))
         bits = np.clip(bits, 0.0, field.bounds[1])
-        if field.name.startswith(IDENTIFIER):
-            bits = np.where(share <= self.model.crowd, np.maximum(bits, self.model.strong), bits)
+        if field.name.startswith(IDENTIFIER) or field.name == EMAIL:
+            least = self.model.strong - (EMAIL_DOUBT if field.name == EMAIL else 0.0)
+            bits = np.where(share <= self.model.crowd, np.maximum(bits, least), bits)
         return np.asarray(bits - table[-1])
 
     def weigh(self, pairs: Compared) -> Bits:
