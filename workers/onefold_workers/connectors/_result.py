@@ -12,6 +12,7 @@ import pyarrow as pa
 from onefold_storage.deliveries import BadRow, Batch
 from onefold_workers.connectors._result_hash import ResultHash
 from onefold_workers.connectors._values import arrow_column
+from onefold_workers.progress import came
 
 
 class Result:
@@ -78,6 +79,7 @@ class Result:
     def _ids(self, rows: int) -> Any:
         ids = np.arange(self.row, self.row + rows, dtype=np.int64)
         self.row += rows
+        came(rows)
         return ids
 
     def _keep(self, table: pa.Table, ids: Any, bad: tuple[BadRow, ...]) -> None:
