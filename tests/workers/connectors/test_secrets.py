@@ -168,9 +168,10 @@ def source(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
 
 
 def _contract(source: Source) -> str:
+    key, other = ("sha256", "subject") if source.connector == "imap" else ("id", "name")
     properties = [
-        {"name": "id", "logicalType": "integer", "primaryKey": True},
-        {"name": "name", "logicalType": "string"},
+        {"name": key, "logicalType": "string", "primaryKey": True},
+        {"name": other, "logicalType": "string"},
     ]
     rules = {"connector": source.connector, "location": source.location, "options": source.options}
     document = {
