@@ -170,3 +170,37 @@ def test_an_sftp_server_that_stops_in_the_middle(
         pytest.raises(Unavailable, match="cannot be read"),
     ):
         read_all(f"{address}/a.csv", storage={"password": "${TRIAL}", "host_key": key})
+
+
+@pytest.mark.needs_services
+def test_a_topic_that_floods_is_read_in_bounds_and_lands_once(
+    tmp_path: Path, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = runpy.run_path(str(Path(__file__).with_name("test_mqtt.py")))
+    monkeypatch.setenv("MQTT_TEST_PASSWORD", served["PASSWORD"])
+    broker = served["Broker"](tmp_path / "broker", free_port())
+    broker.start()
+    sent, enough = [0], threading.Event()
+
+    def flood() -> None:
+        while not enough.is_set():
+            broker.publish([served["_event"](n) for n in range(sent[0], sent[0] + 200)])
+            sent[0] += 200
+
+    try:
+        served["_land"](tmp_path, broker.url)
+        flooding = threading.Thread(target=flood, daemon=True)
+        flooding.start()
+        while sent[0] < 400:
+            time.sleep(0.05)
+        for _ in range(2):
+            found = served["_land"](tmp_path, broker.url, messages=50, packages=3)
+            assert [p.landed for p in found.packages] == [50, 50, 50], "so much and no more, while it goes on"
+        enough.set()
+        flooding.join(60)
+        while served["_land"](tmp_path, broker.url).packages:
+            pass
+        assert served["_ids"](tmp_path) == list(range(sent[0]))
+    finally:
+        enough.set()
+        broker.stop()
