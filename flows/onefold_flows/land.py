@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextvars import copy_context
 from typing import Any
 
 from prefect import flow, task
@@ -28,8 +29,12 @@ def land_stage(sources: list[str] | None = None) -> Outcome:
         contracts, broken = installation.workspace.sound_contracts()
         if sources:
             contracts, broken = [installation.workspace.contract(s) for s in sources], []
+        here = copy_context()  # what tells of rows does so from another thread
         results = land_sources(
-            installation, contracts, on_done=lambda n, of: announce("land", "step", f"{n} of {of} sources")
+            installation,
+            contracts,
+            on_done=lambda n, of: announce("land", "step", f"{n} of {of} sources"),
+            on_rows=lambda text: here.run(announce, "land", "step", text),
         )
         totals = {k: sum(getattr(p, k) for r in results for p in r.packages) for k in COUNTS}
         errors = (*map(str, broken), *(e for r in results for e in (*r.errors, *_failed(r.packages))))

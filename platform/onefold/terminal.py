@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from onefold_flows.progress import Progress
 
 out = Console(highlight=False, soft_wrap=True)
+_NOTE_S = 60.0
 err = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
@@ -41,12 +42,13 @@ class Stages:
 
     def __init__(self) -> None:
         self._began: dict[str, float] = {}
+        self._noted: dict[str, float] = {}
         self._status: Any = None
 
     def __call__(self, progress: Progress) -> None:
         """Hear one announcement."""
         if progress.event == "began":
-            self._began[progress.stage] = time.monotonic()
+            self._began[progress.stage] = self._noted[progress.stage] = time.monotonic()
             self._show(progress.stage, "")
         elif progress.event == "step":
             self._show(progress.stage, progress.text)
@@ -62,12 +64,19 @@ class Stages:
     def _show(self, stage: str, text: str) -> None:
         message = escape(f"{stage:<10} {text}")
         if not err.is_terminal:
+            self._note(stage, message)
             return
         if self._status is None:
             self._status = err.status(message)
             self._status.start()
         else:
             self._status.update(message)
+
+    def _note(self, stage: str, message: str) -> None:
+        """In a log: nothing of what is short, and of what takes long a line a minute."""
+        if time.monotonic() - self._noted.setdefault(stage, time.monotonic()) >= _NOTE_S:
+            self._noted[stage] = time.monotonic()
+            err.print(f"  … {message}")
 
     def _hide(self) -> None:
         if self._status is not None:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import dask
-from distributed import Client, KilledWorker, LocalCluster
+from distributed import Client, KilledWorker, LocalCluster, get_worker
 
 from onefold_storage.errors import Unavailable
 from onefold_workers.settings import WorkerSettings
@@ -118,6 +118,23 @@ def spread(
                 _gathered(client, [done])
                 on_done(n, len(listed))
         return _gathered(client, futures)
+
+
+@contextmanager
+def hearing(heard: Callable[[str], None]) -> Iterator[str]:
+    """Hear what the tasks that are spread inside `tell` under the name that is given."""
+    with cluster() as client:
+        topic = f"told-{client.id}"
+        client.subscribe_topic(topic, lambda event: heard(event[1]))
+        try:
+            yield topic
+        finally:
+            client.unsubscribe_topic(topic)
+
+
+def tell(topic: str, text: str) -> None:
+    """From inside a task, to whoever is `hearing`; it holds nothing up, and is lost where nobody hears."""
+    get_worker().log_event(topic, text)
 
 
 @contextmanager

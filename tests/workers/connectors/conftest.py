@@ -16,6 +16,7 @@ import yaml
 from onefold_storage.contracts import Contract, parse
 from onefold_storage.deliveries import BadRow, Delivery
 from onefold_workers import connectors
+from onefold_workers.connectors import _patience
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,12 @@ def read_delivery(delivery: Delivery) -> Read:
     places = [*rows, *(b.row_id for b in bad)]
     assert sorted(places) == list(range(len(places))), "every row has its own place, counted from 0"
     return Read(delivery.content, delivery.origin, rows, bad, tables)
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not answer is asked again at once."""
+    monkeypatch.setattr(_patience, "WAITS_S", (0.01, 0.01))
 
 
 @pytest.fixture

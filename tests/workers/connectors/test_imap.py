@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import imaplib
+import multiprocessing
 import os
-import shutil
-import subprocess
-import tempfile
+import runpy
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
@@ -27,96 +24,16 @@ from onefold_workers.connectors._mail import COLUMNS
 from onefold_workers.stages.landing import Landed, land_source
 
 pytestmark = pytest.mark.needs_dovecot
-PASSWORD = "s3cret-of-the-mailbox"
-CONF = """
-protocols = imap
-listen = 127.0.0.1
-base_dir = {folder}/run
-log_path = {folder}/log
-ssl = no
-disable_plaintext_auth = no
-mail_location = maildir:{folder}/mail/%u
-default_login_user = {user}
-default_internal_user = {user}
-default_internal_group = {group}
-first_valid_uid = 1
-first_valid_gid = 1
-passdb {{
-  driver = static
-  args = password={password}
-}}
-userdb {{
-  driver = static
-  args = uid={user} gid={group} home={folder}/mail/%u
-}}
-service imap-login {{
-  chroot =
-  inet_listener imap {{
-    port = {port}
-  }}
-  inet_listener imaps {{
-    port = 0
-  }}
-}}
-service anvil {{
-  chroot =
-}}
-"""
-
-
-@dataclass
-class Mailbox:
-    """A server of its own with one mailbox."""
-
-    url: str
-    port: int
-
-    def put(self, *subjects: str, raw: bytes | None = None) -> None:
-        """Put mails into the folder."""
-        with imaplib.IMAP4("127.0.0.1", self.port) as server:
-            server.login("ann", PASSWORD)
-            for subject in subjects:
-                mail = EmailMessage()
-                mail["Subject"], mail["From"], mail["Message-ID"] = subject, "b@example.org", f"<{subject}@x>"
-                mail.set_content("Hello")
-                server.append("INBOX", "", "", mail.as_bytes())
-            if raw is not None:
-                server.append("INBOX", "", "", raw)
-
-    def seen(self) -> int:
-        """How many mails are marked as seen."""
-        with imaplib.IMAP4("127.0.0.1", self.port) as server:
-            server.login("ann", PASSWORD)
-            server.select("INBOX", readonly=True)
-            return len((server.search(None, "SEEN")[1][0] or b"").split())
+PROGRAM = str(Path(__file__).with_name("land_once_program.py"))
+_context = multiprocessing.get_context("forkserver")
+_server = runpy.run_path(str(Path(__file__).with_name("mail_server.py")))
+PASSWORD = _server["PASSWORD"]
 
 
 @pytest.fixture
-def mail(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[Mailbox]:
-    folder, port = Path(tempfile.mkdtemp(prefix="onefold-mail-")), free_port()
-    (folder / "mail" / "ann").mkdir(parents=True)
-    user = "nobody" if os.getuid() == 0 else str(os.getuid())
-    group = "nogroup" if os.getuid() == 0 else str(os.getgid())
-    conf = folder / "dovecot.conf"
-    conf.write_text(CONF.format(folder=folder, user=user, group=group, password=PASSWORD, port=port))
-    if os.getuid() == 0:
-        for path in (folder, folder / "mail", folder / "mail" / "ann"):
-            shutil.chown(path, user, group)
-    program = shutil.which("dovecot", path=os.environ["PATH"] + ":/usr/sbin")
-    process = subprocess.Popen([str(program), "-F", "-c", str(conf)], stderr=subprocess.PIPE)
-    try:
-        for _ in range(200):
-            try:
-                imaplib.IMAP4("127.0.0.1", port).logout()
-                break
-            except (OSError, imaplib.IMAP4.error):
-                assert process.poll() is None, process.stderr and process.stderr.read()
-                time.sleep(0.05)
-        yield Mailbox(f"imap://127.0.0.1:{port}", port)
-    finally:
-        process.terminate()
-        process.wait(20)
-        shutil.rmtree(folder, ignore_errors=True)
+def mail(free_port: Callable[[], int]) -> Iterator[Any]:
+    with _server["serving"](free_port()) as mailbox:
+        yield mailbox
 
 
 @pytest.fixture(autouse=True)
@@ -125,17 +42,20 @@ def _password(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _contract(url: str, delivery: str = "changes", **options: Any) -> contracts.Contract:
+    return contracts.parse(orjson.dumps(_document(url, delivery, **options)).decode(), "mails.yaml")
+
+
+def _document(url: str, delivery: str = "changes", **options: Any) -> dict[str, Any]:
     properties = [{"name": n, "logicalType": "string", "primaryKey": n == "sha256"} for n in COLUMNS]
     given = {"username": "ann", "password": "${MAIL_TEST_PASSWORD}", **options}
     rules = {"connector": "imap", "location": url, "options": given, "delivery": delivery}
-    document = {
+    return {
         "apiVersion": "v3.1.0", "kind": "DataContract", "id": "mails", "version": "1.0.0", "status": "active",
         "schema": [{"name": "mails", "properties": properties}],
         "customProperties": [
             {"property": "onefold", "value": {**rules, "lawful_basis": "contract", "data_use": ["service"]}}
         ],
     }  # fmt: skip
-    return contracts.parse(orjson.dumps(document).decode(), "mails.yaml")
 
 
 def _land(there: Path, url: str, **options: Any) -> Landed:
@@ -148,7 +68,7 @@ def _counts(landed: Landed) -> list[tuple[int, int, int]]:
     return [(p.landed, p.failed, p.repeated) for p in landed.packages]
 
 
-def test_new_mails_land_once(mail: Mailbox, tmp_path: Path) -> None:
+def test_new_mails_land_once(mail: Any, tmp_path: Path) -> None:
     assert _land(tmp_path, mail.url) == Landed("mails")
     mail.put(*(f"s{n}" for n in range(7)))
     assert _counts(_land(tmp_path, mail.url, mails=3)) == [(3, 0, 0), (3, 0, 0), (1, 0, 0)]
@@ -161,7 +81,7 @@ def test_new_mails_land_once(mail: Mailbox, tmp_path: Path) -> None:
     assert mail.seen() == 0
 
 
-def test_a_folder_numbered_anew_lands_nothing_twice(mail: Mailbox, tmp_path: Path) -> None:
+def test_a_folder_numbered_anew_lands_nothing_twice(mail: Any, tmp_path: Path) -> None:
     mail.put("a", "b")
     assert _counts(_land(tmp_path, mail.url)) == [(2, 0, 0)]
     with imaplib.IMAP4("127.0.0.1", mail.port) as server:
@@ -184,22 +104,58 @@ def test_a_folder_numbered_anew_lands_nothing_twice(mail: Mailbox, tmp_path: Pat
     ],
 )
 def test_what_is_wrong_is_told(
-    mail: Mailbox, tmp_path: Path, url: str | None, options: Any, kind: type[OnefoldError], said: str
+    mail: Any, tmp_path: Path, url: str | None, options: Any, kind: type[OnefoldError], said: str
 ) -> None:
     with pytest.raises(kind, match=said) as caught:
         list(connectors.deliveries(_contract(url or mail.url, **options), tmp_path))
     assert "written-out" not in str(caught.value)
 
 
-def test_a_wrong_password_is_told(mail: Mailbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_password_is_told(mail: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MAIL_TEST_PASSWORD", "wrong-one")
     with pytest.raises(BadInput, match="refuses us") as caught:
         list(connectors.deliveries(_contract(mail.url), tmp_path))
     assert "wrong-one" not in str(caught.value)
 
 
-def test_a_sample(mail: Mailbox, tmp_path: Path) -> None:
+def test_a_sample(mail: Any, tmp_path: Path) -> None:
     mail.put("a")
     options = {"username": "ann", "password": "${MAIL_TEST_PASSWORD}"}
     table, name, _ = connectors.sample(mail.url, tmp_path, options=options)
     assert (name, table.column("subject").to_pylist()) == ("imap", ["a"])
+
+
+@pytest.mark.slow
+def test_thousands_of_mails_and_a_lander_killed_among_them(mail: Any, tmp_path: Path) -> None:
+    mail.put("s0")  # the server makes its folders
+    mail.fill(1, 3000)
+    for wait in (0.3, 0.8):
+        _killed(tmp_path, mail.url, wait)
+    landed = [p.landed for p in _land(tmp_path, mail.url).packages]
+    assert sum(landed) <= 3000
+    mail.fill(3000, 3010)
+    assert _counts(_land(tmp_path, mail.url)) == [(10, 0, 0)]
+    assert _land(tmp_path, mail.url) == Landed("mails")
+    lake = Installation(StorageSettings(home=tmp_path / "home")).lake
+    subjects = lake.scan("bronze/mails").collect()["subject"]
+    assert (subjects.len(), subjects.n_unique()) == (3010, 3010)
+    assert mail.seen() == 0
+
+
+def _killed(folder: Path, url: str, wait: float) -> None:
+    """Land in a process of its own, and kill it so many seconds after it began."""
+    ready = folder / "ready"
+    ready.unlink(missing_ok=True)
+    text = orjson.dumps(_document(url)).decode()
+    given = {
+        "settings": {"home": folder / "home"}, "contract": text, "folder": str(folder), "ready": str(ready),
+        "environment": {"MAIL_TEST_PASSWORD": PASSWORD, "ONEFOLD_HOME": os.environ["ONEFOLD_HOME"]},
+    }  # fmt: skip
+    process = _context.Process(target=runpy.run_path, args=(PROGRAM,), kwargs={"init_globals": {"given": given}})
+    process.start()
+    ends = time.monotonic() + 60
+    while not ready.exists() and time.monotonic() < ends:
+        time.sleep(0.01)
+    time.sleep(wait)
+    process.kill()
+    process.join()

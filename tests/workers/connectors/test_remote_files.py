@@ -59,8 +59,8 @@ def _web(folder: Path, asked: list[str]) -> Iterator[str]:
 
 
 @contextmanager
-def _sftp(folder: Path) -> Iterator[tuple[str, str]]:
-    """A real SFTP server: its address, and its key as known_hosts writes it."""
+def _sftp(folder: Path, stalls_after: int | None = None) -> Iterator[tuple[str, str]]:
+    """A real SFTP server: its address, and its key as known_hosts writes it. After so many bytes it says nothing."""
     key = asyncssh.generate_private_key("ssh-ed25519")
     loop, ready = asyncio.new_event_loop(), threading.Event()
     made: list[Any] = []
@@ -72,8 +72,15 @@ def _sftp(folder: Path) -> Iterator[tuple[str, str]]:
         def validate_password(self, username: str, password: str) -> bool:
             return (username, password) == ("data", PASSWORD)
 
+    class Files(asyncssh.SFTPServer):
+        async def read(self, file: Any, offset: int, size: int) -> bytes:
+            if stalls_after is not None and offset > stalls_after:
+                await asyncio.sleep(60)
+            found = super().read(file, offset, size)
+            return bytes(await found if asyncio.iscoroutine(found) else found)
+
     async def serve() -> None:
-        factory = partial(asyncssh.SFTPServer, chroot=str(folder).encode())
+        factory = partial(Files, chroot=str(folder).encode())
         made.append(
             await asyncssh.listen(
                 "127.0.0.1", 0, server_factory=Server, server_host_keys=[key], sftp_factory=factory

@@ -17,6 +17,8 @@ from onefold_storage.installation import Installation
 from onefold_storage.manifests import committed_bookmark
 from onefold_storage.settings import StorageSettings
 from onefold_workers import connectors
+from onefold_workers.connectors import _adbc
+from onefold_workers.connectors._database import Database
 from onefold_workers.stages.landing import land_source
 
 
@@ -54,9 +56,20 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[s
     engine.dispose()
 
 
-@pytest.fixture
-def land(tmp_path: Path, database: tuple[str, sa.Engine]) -> Callable[..., tuple[list[tuple[int, int]], Any]]:
-    """Land, and give (landed, repeated) of each package and the errors."""
+def _none(*_: Any) -> Any:
+    raise ImportError
+
+
+@pytest.fixture(params=["as Arrow", "as rows"])
+def land(
+    request: pytest.FixtureRequest, tmp_path: Path, database: tuple[str, sa.Engine], monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[list[tuple[int, int]], Any]]:
+    """Land, by ADBC and without it, and give (landed, repeated) of each package and the errors."""
+    if request.param == "as Arrow":
+        monkeypatch.setattr(Database, "fetch", lambda *_: pytest.fail("was read the other way"))
+    else:
+        monkeypatch.setattr(_adbc, "_sqlite", _none)
+        monkeypatch.setattr(_adbc, "_postgres", _none)
 
     def run(**options: Any) -> tuple[list[tuple[int, int]], Any]:
         settings = StorageSettings(home=tmp_path / "home", now=datetime(2018, 2, 1, tzinfo=UTC))

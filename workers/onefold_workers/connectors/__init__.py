@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from onefold_storage.deliveries import Delivery
 from onefold_storage.errors import BadContract
 from onefold_workers.connectors import _discovery, _locations
 from onefold_workers.connectors._connector import Connector, Options
+from onefold_workers.connectors._patience import begun_again
 
 __all__ = ["Connector", "Options", "deliveries", "discover", "sample"]
 
@@ -47,7 +49,8 @@ def deliveries(
             f"{contract.id}: onefold.connector: {name!r} is unknown; known are {', '.join(sorted(known))}"
         )
     options = _checked(known[name], contract.rules.options, f"{contract.id}: onefold.options")
-    return known[name].deliveries(contract, base, options, bookmark)
+    begin = partial(known[name].deliveries, contract, base, options, bookmark)
+    return begin() if known[name].patient else begun_again(begin)
 
 
 def sample(

@@ -32,6 +32,7 @@ class Connector:
     Raises BadInput where nothing is there; what is wrong inside one delivery raises when its batches are read,
     so that the others can still land.
     `live`: a stream that is worth reading all the time (`onefold listen`), not only when the flow runs.
+    `patient`: it asks again by itself where a source does not answer; for others that is done here.
     `sample(location, base, rows, options)`: the first rows and the options worth writing into a contract.
     """
 
@@ -41,3 +42,4 @@ class Connector:
     deliveries: Callable[[Contract, Path, Any, Any], Iterator[Delivery]]
     sample: Callable[[str, Path, int, Any], tuple[pa.Table, dict[str, Any]]]
     live: bool = False
+    patient: bool = False

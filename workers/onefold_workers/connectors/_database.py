@@ -17,11 +17,14 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SAWarni
 from sqlalchemy.pool import NullPool
 
 from onefold_storage.errors import BadInput, Unavailable
+from onefold_workers.connectors import _adbc
+from onefold_workers.connectors._adbc_values import Piece
 from onefold_workers.connectors._locations import Location
 from onefold_workers.connectors._values import arrow_type
 
 _FRAGMENT = re.compile(r"#([\w.$ -]+)$")
 _LISTED = 20
+_PATIENCE = {"connect_timeout": "10", "keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "3"}
 # SQLSTATE classes whose messages speak of names, roles and syntax, never of values.
 _TELLING = ("08", "28", "3D", "42", "57", "53")
 
@@ -48,7 +51,7 @@ class Database:
         url, table = _url(location, base, where)
         shown = _shown(url)
         try:
-            engine = sa.create_engine(url, poolclass=NullPool)
+            engine = sa.create_engine(_patient(url), poolclass=NullPool)
         except (NoSuchModuleError, ImportError) as error:
             raise BadInput(f"{where}: no driver for {url.drivername}; install one, or name another") from error
         if engine.dialect.is_async:
@@ -64,14 +67,17 @@ class Database:
             if engine.dialect.name == "sqlite":
                 raise BadInput(f"{where}: {shown} cannot be opened ({reason})") from None
             raise Unavailable(f"{where}: {shown} does not answer ({reason})") from None
+        database = Database(location, connection, table, where)
         try:
-            with connection:
-                yield Database(location, connection, table, where)
+            yield database
         except DBAPIError as error:
-            raise BadInput(f"{where}: {shown}: {location.redact(_reason(error))}") from None
+            passing = error.connection_invalidated or "locked" in str(error.orig)
+            said = f"{where}: {shown}: {location.redact(_reason(error))}"
+            raise (Unavailable if passing else BadInput)(said) from None
         except SQLAlchemyError as error:
             raise BadInput(f"{where}: {shown} cannot be read ({type(error).__name__})") from None
         finally:
+            database.connection.close()
             engine.dispose()
 
     def origin(self, table: str | None) -> str:
@@ -132,19 +138,32 @@ class Database:
         types = {c["name"]: arrow_type(c["type"], self.connection.dialect.name) for c in columns}
         return names, types, statement
 
+    def arrow(
+        self, statement: sa.Executable, names: list[str], types: dict[str, pa.DataType | None], rows: int
+    ) -> Iterator[Piece]:
+        """The result as Arrow, `rows` rows at a time, on a connection of its own; see `_adbc.py`.
+
+        Raises:
+            NotSame: `fetch` it instead.
+        """
+        self.connection.close()
+        return _adbc.pieces(self.connection.engine.url, statement, names, types, rows)
+
     def fetch(self, statement: sa.Executable, rows: int) -> Iterator[list[tuple[Any, ...]]]:
         """The result, `rows` rows at a time, from a server-side cursor where the driver has one.
 
         Raises:
             BadInput: the query gives no rows, or two columns of one name.
         """
+        if self.connection.closed:
+            self.connection = self.connection.engine.connect()
         result = self.connection.execution_options(stream_results=True, yield_per=rows).execute(statement)
         if not result.returns_rows:
             raise BadInput(f"{self.where}: query: expected one that returns rows")
         self.columns = list(result.keys())
         if len(set(self.columns)) < len(self.columns):
             raise BadInput(f"{self.where}: query: two columns share a name; give each its own with AS")
-        for part in result.partitions():
+        for part in result.partitions(rows):  # what is written as text knows no `yield_per`
             yield list(map(tuple, part))
 
 
@@ -161,6 +180,13 @@ def _url(location: Location, base: Path, where: str) -> tuple[sa.URL, str | None
     if not path.is_file():
         raise BadInput(f"{where}: no such file: {location.redact(str(url.database))}")
     return url.set(database=str(path)), table
+
+
+def _patient(url: sa.URL) -> sa.URL:
+    """The URL with an end to waiting for a server that says nothing, unless it sets one itself."""
+    if url.get_backend_name() != "postgresql" or url.get_driver_name() not in _adbc.LIBPQ:
+        return url
+    return url.set(query={**_PATIENCE, **url.query})
 
 
 def _shown(url: sa.URL) -> str:

@@ -8,6 +8,10 @@ from typing import Any
 import paramiko
 
 
+class UnknownHostKeyError(paramiko.SSHException):
+    """The server is not who it was, or nobody knows who it is."""
+
+
 class KnownKey(paramiko.MissingHostKeyPolicy):
     """Accepts one key, written as in known_hosts (`ssh-ed25519 AAAA…`); without one, the account's known hosts."""
 
@@ -18,7 +22,7 @@ class KnownKey(paramiko.MissingHostKeyPolicy):
         """Accept or refuse.
 
         Raises:
-            SSHException: the key is another one, or unknown.
+            UnknownHostKeyError: the key is another one, or unknown.
         """
         if self._expected is not None:
             known = self._expected == [key.get_name(), key.get_base64()]
@@ -26,4 +30,4 @@ class KnownKey(paramiko.MissingHostKeyPolicy):
             file = Path("~/.ssh/known_hosts").expanduser()
             known = file.is_file() and paramiko.HostKeys(str(file)).check(hostname, key)
         if not known:
-            raise paramiko.SSHException("the server's key is not the known one")
+            raise UnknownHostKeyError("the server's key is not the known one")

@@ -15,6 +15,7 @@ import orjson
 
 from onefold_storage.deliveries import Batch
 from onefold_workers.connectors.formats.ndjson import Lines
+from onefold_workers.progress import came
 
 _BLOCK = 4 << 20
 
@@ -37,6 +38,7 @@ class Pages:
         self._digest.update(line + b"\n")
         self._file.write(line + b"\n")
         self.rows += 1
+        came(1)
 
     @property
     def content(self) -> str:

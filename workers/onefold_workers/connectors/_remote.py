@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
@@ -21,6 +22,7 @@ import pyarrow as pa
 
 from onefold_storage.errors import BadContract, BadInput, OnefoldError, Unavailable
 from onefold_workers.connectors._locations import Location, read, secret
+from onefold_workers.connectors._patience import asked_again
 from onefold_workers.connectors.formats._input import CHUNK, InputFile
 
 SCHEMES = ("s3", "http", "https", "sftp")
@@ -38,12 +40,13 @@ _CONNECT_S, _READ_S = 10, 60
 
 @dataclass(frozen=True)
 class Remote:
-    """One file elsewhere. `version`: changes when the file does; empty where the server does not tell."""
+    """One file elsewhere. `version`: changes when the file does; empty, and `size` None, where the server does not tell."""
 
     path: str
     name: str
     version: str
     changed: str
+    size: int | None
 
 
 @dataclass(frozen=True)
@@ -113,15 +116,25 @@ class Place:
         Raises:
             BadInput: larger than `max_bytes`, cut off, or refused. Unavailable: the server does not answer.
         """
+        return asked_again(partial(self._fetch, remote, compression, max_bytes))
+
+    def _fetch(self, remote: Remote, compression: str, max_bytes: int) -> Fetched:
         digest, size = hashlib.sha256(), 0
         kept: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as it is read
-        with self._told(), self._system().open(remote.path, "rb") as stream:
-            while chunk := stream.read(CHUNK):
-                size += len(chunk)
-                if size > max_bytes:
-                    raise BadInput(f"{remote.name}: is larger than {max_bytes} bytes; raise `max_fetched_bytes`")
-                digest.update(chunk)
-                kept.write(chunk)
+        try:
+            with self._told(), self._system().open(remote.path, "rb") as stream:
+                while chunk := stream.read(CHUNK):
+                    size += len(chunk)
+                    if size > max_bytes:
+                        raise BadInput(f"{remote.name}: is larger than {max_bytes} bytes; raise `max_fetched_bytes`")
+                    digest.update(chunk)
+                    kept.write(chunk)
+        except Unavailable:
+            self._fs = None  # the next time on a new connection
+            raise
+        if remote.size is not None and size != remote.size:
+            problem = "it changed while it was fetched, or the server lies about its length"
+            raise BadInput(f"{remote.name}: expected {remote.size} bytes, found {size}: {problem}; land it again")
         path = Path(urlsplit(remote.path).path if "://" in remote.path else remote.path)
         return Fetched(path, remote.name, compression, file=kept, sha256=digest.hexdigest())
 
@@ -136,7 +149,8 @@ class Place:
         tag = str(facts.get("ETag") or facts.get("etag") or "")
         version = tag or (f"{facts.get('size')} {changed}" if changed else "")
         name = f"{self.location.scheme}://{path}" if "://" not in path else path.split("?", 1)[0]
-        return Remote(path, self.location.redact(name), version, changed)
+        size = facts.get("size")
+        return Remote(path, self.location.redact(name), version, changed, size if isinstance(size, int) else None)
 
     def _system(self) -> Any:
         if self._fs is None:
@@ -153,7 +167,10 @@ class Place:
             cause = error.__cause__  # fsspec's HTTP says of every failure that nothing is there
             if isinstance(cause, OSError | TimeoutError) and not isinstance(cause, FileNotFoundError):
                 raise Unavailable(f"{self.location.text}: the server does not answer") from None
-            refused = getattr(cause, "status", None) in (401, 403)
+            status = getattr(cause, "status", None) or 0
+            if status == 429 or status >= 500:
+                raise Unavailable(f"{self.location.text}: the server answers {status}") from None
+            refused = status in (401, 403)
             problem = "the server refuses access; check `storage`" if refused else "no such file"
             raise BadInput(f"{self.location.text}: {problem}") from None
         except PermissionError:
@@ -162,7 +179,8 @@ class Place:
             raise Unavailable(f"{self.location.text}: cannot be read ({type(error).__name__})") from None
         except Exception as error:  # each protocol's library has errors of its own
             kind = type(error).__name__
-            refused = "Auth" in kind or "Credentials" in kind or "HostKey" in kind or "SSH" in kind
+            kinds = " ".join(k.__name__ for k in type(error).__mro__)
+            refused = any(w in kinds for w in ("Auth", "Credentials", "HostKey")) or "authentication" in str(error)
             problem = "the server refuses access, or is not who it was" if refused else "cannot be read"
             raise (BadInput if refused else Unavailable)(f"{self.location.text}: {problem} ({kind})") from None
 
@@ -208,13 +226,15 @@ def _http(_url: Any, options: dict[str, Any]) -> Any:
 def _sftp(url: Any, options: dict[str, Any]) -> Any:
     from onefold_workers.connectors._host_keys import KnownKey
 
-    return fsspec.filesystem(
+    system = fsspec.filesystem(
         "sftp", host=url.hostname, port=url.port or 22, username=options.get("username") or url.username,
         password=options.get("password"), key_filename=options.get("key_filename"),
         passphrase=options.get("passphrase"), host_key_policy=KnownKey(options.get("host_key")),
         look_for_keys=False,
         allow_agent=False, timeout=_CONNECT_S, banner_timeout=_READ_S, auth_timeout=_READ_S, skip_instance_cache=True,
     )  # fmt: skip
+    system.ftp.get_channel().settimeout(_READ_S)
+    return system
 
 
 _SYSTEMS = {"s3": _s3, "http": _http, "https": _http, "sftp": _sftp}

@@ -26,10 +26,11 @@ def arrow_column(values: Sequence[Any], expected: pa.DataType | None) -> pa.Arra
         if pa.types.is_timestamp(array.type) and array.type.tz:
             return array.cast(pa.timestamp("us", "UTC"))
         return array.cast(pa.string()) if pa.types.is_null(array.type) else array
-    return pa.array([_text(v) for v in values], pa.string())
+    return pa.array([text_of(v) for v in values], pa.string())
 
 
-def _text(value: Any) -> str | None:
+def text_of(value: Any) -> str | None:
+    """A value of any kind as text: JSON for what is nested."""
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, dict | list):

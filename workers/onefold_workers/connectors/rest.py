@@ -140,4 +140,4 @@ def _origin(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"
 
 
-CONNECTOR = Connector("rest", RestOptions, (), deliveries, sample)
+CONNECTOR = Connector("rest", RestOptions, (), deliveries, sample, patient=True)

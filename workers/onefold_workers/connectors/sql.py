@@ -1,4 +1,4 @@
-"""Tables and queries of SQL databases through SQLAlchemy: one delivery a result, ordered by key.
+"""Tables and queries of SQL databases: one delivery a result, ordered by key; as Arrow where a driver gives that.
 
 `content` must be known before the first batch is handed on. So the result is read once, by one statement (which
 every database answers from one snapshot), into a nameless temporary file, and hashed on the way: the database
@@ -7,25 +7,28 @@ is asked once, holds no transaction while landing works, and a result that lande
 
 from __future__ import annotations
 
-import hashlib
-import tempfile
 from collections.abc import Iterable, Iterator
+from copy import copy
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 from pydantic import Field, model_validator
 
 from onefold_storage.contracts import Contract
-from onefold_storage.deliveries import BadRow, Batch, Delivery
+from onefold_storage.deliveries import Delivery
 from onefold_storage.errors import BadContract, BadInput
 from onefold_workers.connectors import _locations
+from onefold_workers.connectors._adbc_values import NotSame
 from onefold_workers.connectors._connector import Connector, Options
 from onefold_workers.connectors._cursor import Cursor, chained
 from onefold_workers.connectors._database import Database
-from onefold_workers.connectors._values import arrow_column
+from onefold_workers.connectors._result import Result
+from onefold_workers.connectors._result_hash import Kind
+
+Types = dict[str, pa.DataType | None]
 
 
 class SqlOptions(Options):
@@ -72,29 +75,19 @@ def deliveries(contract: Contract, base: Path, options: SqlOptions, bookmark: An
     with Database.open(_locations.read(contract.rules.location, where), base, where) as database:
         since = cursor.since(options.cursor_lag)
         names, types, statement = _statement(database, options, contract.primary_key, since)
-        asked = (
-            options.query or database.table_name(options.table),
-            names,
-            *([since] if since is not None else []),
-        )
-        digest = hashlib.sha256(repr(asked).encode())
-        spool = _Spool(database.origin(options.table))
-        for rows in database.fetch(statement, options.rows):
-            digest.update(repr(rows)[1:-1].encode("utf-8", "surrogateescape"))
-            digest.update(b", ")
-            spool.write(names or database.columns, types, rows)
-            if options.cursor:
-                _see(cursor, (r[names.index(options.cursor)] for r in rows), f"{where}: {options.cursor}")
-        digest.update(repr(database.columns).encode())
-        if spool.row == 0:
-            spool.write(names or database.columns, types, [])
+        asked = repr((options.query or database.table_name(options.table), names, since))
+        origin = database.origin(options.table)
+        try:
+            found, last = _by_arrow(database, statement, names, types, options, Result(origin, asked), cursor)
+        except NotSame:
+            found, last = _by_rows(database, statement, names, types, options, Result(origin, asked), cursor)
     if options.cursor is None and contract.rules.delivery == "changes":
-        mark = chained(bookmark, digest.hexdigest())
-        yield Delivery(mark["content"], spool.origin, spool.batches(), bookmark=lambda: mark)
+        mark = chained(bookmark, found.content)
+        yield Delivery(mark["content"], origin, found.batches(), bookmark=lambda: mark)
     elif options.cursor is None:
-        yield Delivery(digest.hexdigest(), spool.origin, spool.batches())
-    elif spool.row or bookmark is None:
-        yield Delivery(digest.hexdigest(), spool.origin, spool.batches(), bookmark=cursor.bookmark)
+        yield Delivery(found.content, origin, found.batches())
+    elif found.row or bookmark is None:
+        yield Delivery(found.content, origin, found.batches(), bookmark=last.bookmark)
 
 
 def sample(text: str, base: Path, rows: int, options: SqlOptions) -> tuple[pa.Table, dict[str, Any]]:
@@ -105,15 +98,15 @@ def sample(text: str, base: Path, rows: int, options: SqlOptions) -> tuple[pa.Ta
     """
     with Database.open(_locations.read(text), base, "location") as database:
         names, types, statement = _statement(database, options, (), None)
-        spool = _Spool(database.origin(options.table))
+        result = Result(database.origin(options.table), "")
         for piece in database.fetch(statement, min(options.rows, rows)):
-            spool.write(names or database.columns, types, piece[: rows - spool.row])
-            if spool.row >= rows:
+            result.write_rows(names or database.columns, types, piece[: rows - result.row])
+            if result.row >= rows:
                 break
-        if spool.row == 0:
-            spool.write(names or database.columns, types, [])
+        if result.row == 0:
+            result.write_rows(names or database.columns, types, [])
         found = {} if options.query else {"table": database.table_name(options.table)}
-    return pa.concat_tables([b.rows for b in spool.batches()], promote_options="permissive"), found
+    return pa.concat_tables([b.rows for b in result.batches()], promote_options="permissive"), found
 
 
 def _statement(
@@ -125,6 +118,37 @@ def _statement(
     return database.select(options.table, options.key, key, options.cursor, since)
 
 
+def _by_arrow(
+    database: Database, statement: sa.Executable, names: list[str], types: Types, options: SqlOptions,
+    result: Result, before: Cursor,
+) -> tuple[Result, Cursor]:  # fmt: skip
+    cursor = copy(before)
+    for piece in database.arrow(statement, names, types, options.rows):
+        result.write_arrow(piece.table, piece.hashed)
+        if options.cursor and piece.table.num_rows:
+            at = piece.table.column_names.index(options.cursor)
+            kind, given = piece.hashed[at]
+            if kind == Kind.OTHER or not isinstance(given, pa.Array):
+                raise NotSame("a cursor that may have no order")
+            _see(cursor, [pc.max(piece.table.column(at)).as_py()], options.cursor)
+    return result, cursor
+
+
+def _by_rows(
+    database: Database, statement: sa.Executable, names: list[str], types: Types, options: SqlOptions,
+    result: Result, before: Cursor,
+) -> tuple[Result, Cursor]:  # fmt: skip
+    cursor = copy(before)
+    for rows in database.fetch(statement, options.rows):
+        result.write_rows(names or database.columns, types, rows)
+        if options.cursor:
+            at = names.index(options.cursor)
+            _see(cursor, (r[at] for r in rows), f"{database.where}: {options.cursor}")
+    if result.row == 0:
+        result.write_rows(names or database.columns, types, [])
+    return result, cursor
+
+
 def _see(cursor: Cursor, values: Iterable[Any], where: str) -> None:
     try:
         cursor.see(values)
@@ -132,61 +156,6 @@ def _see(cursor: Cursor, values: Iterable[Any], where: str) -> None:
         raise BadInput(
             f"{where}: as a cursor expected values of one kind that has an order, found others"
         ) from None
-
-
-class _Spool:
-    """Batches in a temporary file without a name, as Arrow streams one after the other; read once."""
-
-    def __init__(self, origin: str) -> None:
-        self.origin = origin
-        self.row = 0
-        self._file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as its batches
-        self._bad: list[tuple[BadRow, ...]] = []
-
-    def write(self, names: list[str], types: dict[str, pa.DataType | None], rows: list[tuple[Any, ...]]) -> None:
-        """Add rows; those with text that is no text go to the bad ones."""
-        ids = np.arange(self.row, self.row + len(rows), dtype=np.int64)
-        self.row += len(rows)
-        bad: list[BadRow] = []
-        try:
-            table = _table(names, types, rows)
-        except UnicodeEncodeError:
-            spoilt = [not _is_text(row) for row in rows]
-            message = f"{self.origin}: row {{}}: expected UTF-8 text, found other bytes"
-            bad = [
-                BadRow(int(i), "encoding", message.format(i), repr(row).encode("utf-8", "surrogateescape"))
-                for i, row, is_bad in zip(ids, rows, spoilt, strict=True)
-                if is_bad
-            ]
-            table = _table(names, types, [r for r, is_bad in zip(rows, spoilt, strict=True) if not is_bad])
-            ids = ids[~np.array(spoilt)]
-        table = table.append_column("_row_id", pa.array(ids))
-        with pa.ipc.new_stream(self._file, table.schema) as writer:
-            writer.write_table(table)
-        self._bad.append(tuple(bad))
-
-    def batches(self) -> Iterator[Batch]:
-        """What was written."""
-        with self._file as file:
-            file.seek(0)
-            for bad in self._bad:
-                table = pa.ipc.open_stream(file).read_all()
-                last = table.num_columns - 1
-                yield Batch(table.remove_column(last), table.column(last).combine_chunks(), bad)
-
-
-def _table(names: list[str], types: dict[str, pa.DataType | None], rows: list[tuple[Any, ...]]) -> pa.Table:
-    columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
-    arrays = [arrow_column(v, types.get(n)) for n, v in zip(names, columns, strict=True)]
-    return pa.Table.from_arrays(arrays, names=names)
-
-
-def _is_text(row: tuple[Any, ...]) -> bool:
-    try:
-        "".join(v for v in row if isinstance(v, str)).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 CONNECTOR = Connector(

@@ -13,8 +13,9 @@ from onefold_storage.installation import Installation
 from onefold_storage.manifests import committed_bookmark
 from onefold_storage.packages import Package
 from onefold_storage.settings import StorageSettings
-from onefold_workers.cluster import spread
+from onefold_workers.cluster import hearing, spread, tell
 from onefold_workers.connectors import deliveries
+from onefold_workers.progress import counted, reading
 
 
 @dataclass(frozen=True)
@@ -31,24 +32,33 @@ def land_sources(
     contracts: list[Contract],
     *,
     on_done: Callable[[int, int], None] | None = None,
+    on_rows: Callable[[str], None] | None = None,
 ) -> list[Landed]:
-    """Land every source, one Dask task a source, in the order given. A held delivery stops no other."""
+    """Land every source, one Dask task a source, in the order given. A held delivery stops no other.
+
+    `on_rows` is told how many rows of a source have come, once a second; it is called from another thread.
+    """
     base = installation.settings.workspace_folder
     task = partial(land_source, installation.settings, base=base)
-    return spread(task, contracts, on_done=on_done)
+    if on_rows is None:
+        return spread(task, contracts, on_done=on_done)
+    with hearing(on_rows) as topic:
+        return spread(partial(task, tell=partial(tell, topic)), contracts, on_done=on_done)
 
 
-def land_source(settings: StorageSettings, contract: Contract, base: Path) -> Landed:
-    """Land one source, on a worker. `base`: where relative locations start."""
+def land_source(
+    settings: StorageSettings, contract: Contract, base: Path, tell: Callable[[str], None] | None = None
+) -> Landed:
+    """Land one source, on a worker. `base`: where relative locations start; `tell`: how far it is."""
     installation = Installation(settings)
     packages: list[Package] = []
     errors: list[str] = []
     try:
-        with installation.lake.keeping(contract.bronze):
+        with installation.lake.keeping(contract.bronze), reading(contract.id, tell):
             bookmark = committed_bookmark(installation.lake, contract.id)
             for delivery in deliveries(contract, base, bookmark=bookmark, extra=base / "connectors"):
                 try:
-                    packages.append(installation.lander.land(contract, delivery))
+                    packages.append(installation.lander.land(contract, counted(delivery)))
                     if delivery.landed:
                         delivery.landed()
                 except OnefoldError as error:
