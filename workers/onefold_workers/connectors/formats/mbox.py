@@ -13,6 +13,7 @@ from onefold_workers.connectors.formats._input import InputFile
 
 ROWS = 500
 _BYTES = 16 << 20
+_HEAD = 64 << 10
 
 
 def read(file: InputFile, options: FileOptions, expected: tuple[str, ...]) -> Iterator[Batch]:
@@ -63,17 +64,19 @@ def _mails(file: InputFile, limit: int) -> Iterator[tuple[bytes, int]]:
     for line in _lines(file, limit):
         if blank and line.startswith(b"From "):
             if began:
-                yield b"".join(lines) if size <= limit else b"".join(lines)[: 64 << 10], size
+                yield b"".join(lines)[: None if size <= limit else _HEAD], size
             lines, size, began, blank = [], 0, True, False
             continue
         if not began:
             raise file.bad("is no mailbox: its first line does not begin with 'From '")
         blank = line in (b"\n", b"\r\n")
         size += len(line)
-        if size <= limit or len(lines) < 1000:
+        if size <= limit:
             lines.append(line[1:] if line.startswith((b">From ", b">>From ")) else line)
+        elif len(lines) != 1:  # its head alone is kept from here on
+            lines = [b"".join((*lines, line[:_HEAD]))[:_HEAD]]
     if began:
-        yield b"".join(lines) if size <= limit else b"".join(lines)[: 64 << 10], size
+        yield b"".join(lines)[: None if size <= limit else _HEAD], size
 
 
 def _lines(file: InputFile, limit: int) -> Iterator[bytes]:
