@@ -24,7 +24,7 @@ _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 class InputFile:
     """A file on disk. `name`: how origin and errors call it. `compression`: auto, none, gzip or zstd.
 
-    `most`: bytes that it may unpack to; a file that is not compressed has no such bound.
+    `most`: bytes that it may unpack to, where it or its format is compressed.
     """
 
     path: Path
@@ -35,6 +35,12 @@ class InputFile:
     def bad(self, problem: str) -> BadInput:
         """An error about this file, on one line."""
         return BadInput(f"{self.name}: {' '.join(problem.split())}")
+
+    def beyond(self, most: int) -> BadInput:
+        """The error of a file that holds more than it may."""
+        return self.bad(
+            f"unpacks to more than {most} bytes; raise `max_unpacked_bytes` if that is meant, or split it"
+        )
 
     def digest(self) -> str:
         """SHA-256 of the file's bytes as they lie on disk (hexadecimal), read as a stream."""
@@ -95,9 +101,7 @@ class InputFile:
         while chunk := stream.read(CHUNK):
             read += len(chunk)
             if read > most:
-                raise self.bad(
-                    f"unpacks to more than {most} bytes; raise `max_unpacked_bytes` if that is meant, or split it"
-                )
+                raise self.beyond(most)
             yield bytes(chunk)
 
     def _compression(self, raw: IO[bytes]) -> str:
