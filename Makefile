@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/sh
 BIN := .venv/bin
-.PHONY: help setup demo test bench-landing minio up-local down-local image image-test chaos lint format lock secrets clean bench-identity
+.PHONY: help setup demo test bench-landing minio up-local down-local image image-test chaos fuzz lint format lock secrets clean bench-identity
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -16,6 +16,7 @@ demo: ## set up what the product needs, run the main job on real data, and go on
 
 test: setup lint ## set up, then lint and run every test that this machine can run
 	@infra/minio/get.sh || echo "make test: goes on without MinIO" >&2
+	@infra/tables.sh || echo "make test: goes on without public tables" >&2
 	@$(BIN)/pytest -n 2 --dist loadfile
 
 minio: ## the MinIO server and its client into .tools/minio: from PATH, by docker, or built by Go
@@ -27,6 +28,9 @@ bench-landing: setup ## how fast sources land with all guarantees, beside peers;
 
 chaos: setup ## kill whole runs at any moment and see the next one complete them; minutes
 	@$(BIN)/pytest -m chaos
+
+fuzz: setup ## land ten thousand damaged files of every format; half an hour
+	@$(BIN)/pytest -n 2 -m fuzz tests/chaos/test_ten_thousand_files.py
 
 bench-identity: setup ## identity resolution beside Splink on a generated million; half an hour
 	@infra/peer.sh splink tests/bench/requirements-splink.txt

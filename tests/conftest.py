@@ -84,6 +84,11 @@ PARTS: dict[str, Callable[[], str | None]] = {
         _programs({"buildah": "buildah", "debootstrap": "debootstrap"})
         or (None if os.getuid() == 0 else "only root can build images without namespaces")
     ),
+    "tables": lambda: (
+        None
+        if (Path(__file__).resolve().parents[1] / ".tools" / "tables" / ".stamp").is_file()
+        else "no packages of public tables (infra/tables.sh gets them)"
+    ),
     "dovecot": lambda: _programs({"dovecot": "dovecot-imapd"}),
     "services": lambda: _programs(
         {

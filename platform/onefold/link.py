@@ -12,6 +12,7 @@ import polars as pl
 
 from onefold_storage import contracts
 from onefold_storage.contracts import Contract
+from onefold_storage.derived import with_derived
 from onefold_storage.errors import BadInput, NotFound
 
 if TYPE_CHECKING:
@@ -127,7 +128,8 @@ def _records(frame: pl.DataFrame, contract: Contract, truth: str | None, key: li
     """Records as identity resolution takes them: cleaned kinds, identifiers and attributes, with a record key."""
     from onefold_workers.cleaning import standardise, whole_births
 
-    rules = {c.name: c.rules for c in contract.columns if c.name != truth}
+    frame = with_derived(contract, frame, contract.rules.derived)
+    rules = {c.name: c.rules for c in contract.mapped.values() if c.name != truth}
     kinds = {n: r.kind for n, r in rules.items() if r.kind} | _mapped(contract, truth)
     if not kinds:
         raise BadInput(
@@ -158,7 +160,11 @@ def _mapped(contract: Contract, truth: str | None) -> dict[str, str]:
     from onefold_workers.cleaning import PERSON_KINDS
 
     fields = {k: f for m in contract.maps if m.table == "contact_records" for k, f in m.fields.items()}
-    return {f.column: k for k, f in fields.items() if k in PERSON_KINDS and f.column and f.column != truth}
+    return {
+        f.column: k
+        for k, f in fields.items()
+        if k in PERSON_KINDS and f.column and f.column != truth and not f.taken_apart
+    }
 
 
 def _digits(columns: list[str], formats: dict[str, str | None], country: str | None) -> pl.Expr:

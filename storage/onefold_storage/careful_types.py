@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from onefold_storage.contracts import ContractColumn
 from onefold_storage.local_time import localise
+from onefold_storage.locales import plain_number
 from onefold_storage.row_text import frame_of, text_of
 
 _TRUE = ["true", "t", "yes", "y", "1"]
@@ -26,23 +27,26 @@ _ZONED = (
 )
 
 
-def careful(given: pa.Array, column: ContractColumn, zone: str) -> tuple[pa.Array, pl.Series]:
+def careful(
+    given: pa.Array, column: ContractColumn, zone: str, locale: str | None = None
+) -> tuple[pa.Array, pl.Series]:
     """The values in the column's type, null where one does not fit, and a boolean a value: does it not fit?"""
     frame, no_text = frame_of(pa.table({column.name: given}))
-    typed = _typed(frame, column, zone)
+    typed = _typed(frame, column, zone, locale)
     misfit = typed.is_null() & frame.get_column(column.name).is_not_null()
     if column.name in no_text:
         misfit = misfit | no_text[column.name]
     return typed.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(column.type), misfit
 
 
-def _typed(frame: pl.DataFrame, column: ContractColumn, zone: str) -> pl.Series:
+def _typed(frame: pl.DataFrame, column: ContractColumn, zone: str, locale: str | None) -> pl.Series:
     given = frame.get_column(column.name)
     if given.dtype == pl.Null:
         return given.cast(_polars(column))
     if _polars(column) == pl.String:
         return text_of(given)
-    expression = _native(column, given.dtype, zone) if given.dtype != pl.String else _text(column, zone)
+    text = given.dtype == pl.String
+    expression = _text(column, zone, locale) if text else _native(column, given.dtype, zone)
     return frame.with_columns(expression.alias(column.name)).get_column(column.name)
 
 
@@ -50,7 +54,7 @@ def _polars(column: ContractColumn) -> pl.DataType:
     return cast("pl.Series", pl.from_arrow(pa.array([], column.type))).dtype
 
 
-def _text(column: ContractColumn, zone: str) -> pl.Expr:
+def _text(column: ContractColumn, zone: str, locale: str | None) -> pl.Expr:
     value, target = pl.col(column.name), _polars(column)
     bare = value.str.strip_chars()
     if target == pl.Boolean:
@@ -60,6 +64,8 @@ def _text(column: ContractColumn, zone: str) -> pl.Expr:
         return bare.str.to_date(column.rules.format or "%Y-%m-%d", strict=False)
     if isinstance(target, pl.Datetime):
         return _moment(bare, column.rules.format, zone)
+    if locale:
+        bare = plain_number(bare, locale)
     number = bare.cast(target, strict=False)
     if target == pl.Float64:
         return pl.when(number.is_finite()).then(number)

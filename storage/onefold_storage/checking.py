@@ -54,10 +54,12 @@ def check(contract: Contract, batch: Batch) -> Checked:
             columns[column.name] = pa.nulls(given.num_rows, column.type)
             continue
         values = _whole(given.column(column.name))
-        typed = quick(values, column, contract.rules.timezone)
+        zone = column.rules.timezone or contract.rules.timezone
+        locale = column.rules.locale or contract.rules.locale
+        typed = quick(values, column, zone, locale)
         if typed is None:
-            typed, misfit = careful(values, column, contract.rules.timezone)
-            faults.append(_faults(misfit, column, "type", f"expected {_expected(column)}"))
+            typed, misfit = careful(values, column, zone, locale)
+            faults.append(_faults(misfit, column, "type", f"expected {_expected(column, locale)}"))
         if column.required and values.null_count:
             empty = cast("pl.Series", pl.from_arrow(values.is_null()))
             faults.append(_faults(empty, column, "required", "expected a value, found none"))
@@ -119,6 +121,8 @@ def _faults(mask: pl.Series, column: ContractColumn, rule: str, message: str) ->
     )
 
 
-def _expected(column: ContractColumn) -> str:
+def _expected(column: ContractColumn, locale: str | None) -> str:
     how = f" as {column.rules.format}" if column.rules.format else ""
+    if locale and column.logical_type in ("integer", "number"):
+        how = f" as {locale} writes it"
     return f"{column.logical_type}{how}"

@@ -8,25 +8,38 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any, Literal
-from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from onefold_storage.schema import PERSON, SILVER
+from onefold_storage.contract_fields import (
+    KINDS,
+    PERSON_KINDS,
+    DerivedRule,
+    FieldRule,
+    Rules,
+    kind_fits,
+    locale_name,
+    shorthand,
+    zone_name,
+)
+from onefold_storage.schema import SILVER
 
-PERSON_KINDS = tuple(c.name for c in PERSON)
-KINDS = (*PERSON_KINDS, "external_id")
-"""Semantic kinds a column can have: a person's attributes, or an identifier with a scheme."""
+__all__ = [
+    "KINDS",
+    "PERSON_KINDS",
+    "ColumnRules",
+    "ContactRule",
+    "DerivedRule",
+    "FieldRule",
+    "LawfulBasis",
+    "MapRules",
+    "Rules",
+    "SourceRules",
+]
 
 LawfulBasis = Literal[
     "consent", "contract", "legitimate_interest", "legal_obligation", "vital_interests", "public_task"
 ]
-
-
-class Rules(BaseModel):
-    """Base: frozen, and no unknown key."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ColumnRules(Rules):
@@ -35,6 +48,7 @@ class ColumnRules(Rules):
     `kind`: the semantic kind, or `external_id` with a `scheme` such as `loyalty_card`.
     `format`: how dates and times are written, in strftime terms; without it ISO 8601 is expected.
     Three columns of kind `birth_date` with `%Y`, `%m` and `%d` are one date of birth.
+    `locale`, `timezone`: how its numbers and times are written, where that is not as in the rest of the source.
     `values`: a map from what the source writes to what is meant.
     `attribute`: keep it as a further attribute of the contact record.
     """
@@ -42,33 +56,17 @@ class ColumnRules(Rules):
     kind: str | None = None
     scheme: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9_]*$")
     format: str | None = None
+    locale: str | None = None
+    timezone: str | None = None
     values: dict[str, str | None] | None = None
     attribute: bool = False
 
     @model_validator(mode="after")
     def _consistent(self) -> ColumnRules:
-        if self.kind is not None and self.kind not in KINDS:
-            raise ValueError(f"kind {self.kind!r} is unknown; known are {', '.join(KINDS)}")
-        if (self.kind == "external_id") != (self.scheme is not None):
-            raise ValueError("`scheme` goes with `kind: external_id`, and only with it")
-        return self
-
-
-class FieldRule(Rules):
-    """Where one canonical field comes from: a column, or a constant; then a value map and a prefix.
-
-    `prefix` makes the record key of another source's record: `products:` + the column's value.
-    """
-
-    column: str | None = None
-    constant: str | float | bool | None = None
-    values: dict[str, str | None] | None = None
-    prefix: str | None = None
-
-    @model_validator(mode="after")
-    def _one_origin(self) -> FieldRule:
-        if (self.column is None) == (self.constant is None):
-            raise ValueError("name either `column` or `constant`")
+        kind_fits(self.kind, self.scheme)
+        locale_name(self.locale)
+        if self.timezone is not None:
+            zone_name(self.timezone)
         return self
 
 
@@ -97,9 +95,7 @@ class MapRules(Rules):
     @field_validator("fields", mode="before")
     @classmethod
     def _shorthand(cls, value: Any) -> Any:
-        if not isinstance(value, dict):
-            return value
-        return {k: {"column": v} if isinstance(v, str) else v for k, v in value.items()}
+        return shorthand(value)
 
     @model_validator(mode="after")
     def _known(self) -> MapRules:
@@ -128,6 +124,8 @@ class SourceRules(Rules):
     `location`: path, glob or URL, relative to the workspace; `${NAME}` reads the environment, for secrets. Events
     that are sent over HTTP (`connector: http`) have none.
     `durability`: of events sent over HTTP: answered when they are in the write-ahead log, or in storage.
+    `timezone`, `locale`, `currency`, `country`: how times, numbers, amounts and phones are meant that do not say it.
+    `derived`: columns that the source does not send but that its maps use by name.
     `trust`: 0 to 100; survivorship prefers the more trusted source.
     """
 
@@ -141,10 +139,12 @@ class SourceRules(Rules):
     freshness: timedelta = timedelta(days=1)
     retention: timedelta | None = None
     timezone: str = "UTC"
+    locale: str | None = None
     country: str | None = Field(default=None, pattern=r"^[A-Z]{2}$")
     currency: str | None = Field(default=None, pattern=r"^[A-Z]{3}$")
     trust: int = Field(default=50, ge=0, le=100)
     generated: bool = False
+    derived: dict[str, DerivedRule] = Field(default_factory=dict)
     maps: tuple[MapRules, ...] = ()
 
     @field_validator("location", "delivery", "durability")
@@ -162,8 +162,9 @@ class SourceRules(Rules):
     @field_validator("timezone")
     @classmethod
     def _zone(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (KeyError, ValueError) as error:
-            raise ValueError(f"time zone {value!r} is unknown; expected a name such as Europe/Berlin") from error
-        return value
+        return zone_name(value)
+
+    @field_validator("locale")
+    @classmethod
+    def _locale(cls, value: str | None) -> str | None:
+        return locale_name(value)

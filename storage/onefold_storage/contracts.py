@@ -21,11 +21,12 @@ import yaml
 from open_data_contract_standard.model import CustomProperty, OpenDataContractStandard, SchemaProperty
 from pydantic import ValidationError
 
-from onefold_storage.contract_rules import ColumnRules, MapRules, SourceRules
+from onefold_storage.contract_rules import ColumnRules, DerivedRule, MapRules, SourceRules
 from onefold_storage.errors import BadContract
 from onefold_storage.schema import TIMESTAMP
 
 PROPERTY = "onefold"
+_IDENTIFYING = ("email", "phone", "external_ids")
 _NAME = re.compile(r"^[a-z][a-z0-9_]{0,62}$")
 _TYPES: dict[str, pa.DataType] = {
     "string": pa.string(),
@@ -93,16 +94,40 @@ class Contract:
         return (MapRules(table="contact_records"), *declared)
 
     @cached_property
+    def mapped(self) -> dict[str, ContractColumn]:
+        """Every column that maps may name: those that the source sends, and those derived from them."""
+        return self.by_name | {name: _derived(name, rule) for name, rule in self.rules.derived.items()}
+
+    @cached_property
     def kinds(self) -> dict[str, str]:
-        """Semantic kind by column, for the columns that have one."""
-        return {c.name: c.rules.kind for c in self.columns if c.rules.kind}
+        """Semantic kind by column, for the columns that have one; derived ones too."""
+        return {c.name: c.rules.kind for c in self.mapped.values() if c.rules.kind}
+
+    @cached_property
+    def taken(self) -> dict[str, DerivedRule]:
+        """What is taken out of columns, by name: the derived columns, and contact points that a map takes itself.
+
+        Only the former have a name that maps may use.
+        """
+        found = dict(self.rules.derived)
+        for at, rules in enumerate(self.rules.maps):
+            for field in _IDENTIFYING if rules.table == "contact_records" else ():
+                rule = rules.fields.get(field)
+                if rule is None or rule.column is None or rule.column not in self.by_name:
+                    continue
+                kind = "external_id" if field == "external_ids" else field
+                own = self.by_name[rule.column].rules.scheme
+                scheme = (own or rule.column) if kind == "external_id" else None
+                facts = rule.model_dump(exclude={"unit", "constant", "prefix"})
+                found[f"_{at}.{field}"] = DerivedRule.model_construct(**facts, kind=kind, scheme=scheme)
+        return found
 
     @property
     def digest(self) -> str:
         """SHA-256 of what decides how bronze becomes silver: a changed one maps the source anew."""
         facts = [[c.name, c.logical_type, c.rules.model_dump(mode="json")] for c in self.columns]
         rules = self.rules.model_dump(
-            mode="json", include={"maps", "timezone", "country", "currency", "lawful_basis"}
+            mode="json", include={"maps", "derived", "timezone", "locale", "country", "currency", "lawful_basis"}
         )
         return hashlib.sha256(json.dumps([facts, rules], sort_keys=True).encode()).hexdigest()
 
@@ -171,7 +196,8 @@ def _contract(odcs: OpenDataContractStandard, text: str, where: str) -> Contract
     if not columns or twice:
         problem = f"declared twice: {', '.join(sorted(twice))}" if twice else "expected columns, found none"
         raise BadContract(f"{where}: schema.properties: {problem}")
-    _check_references(rules, set(names), where)
+    _check_derived(rules, set(names), where)
+    _check_references(rules, {*names, *rules.derived}, where)
     if rules.delivery != "append" and not any(c.primary_key for c in columns):
         raise BadContract(
             f"{where}: {PROPERTY}.delivery: {rules.delivery} needs a primary key to tell what changed"
@@ -215,6 +241,24 @@ def _rules(properties: list[CustomProperty] | None, where: str) -> dict[str, Any
     if len(found) > 1 or not isinstance(found[0], dict):
         raise BadContract(f"{where}: expected one `{PROPERTY}` property with a mapping as its value")
     return found[0]
+
+
+def _derived(name: str, rule: DerivedRule) -> ContractColumn:
+    own = ColumnRules(
+        kind=rule.kind, scheme=rule.scheme, format=rule.format, locale=rule.locale, timezone=rule.timezone,
+        attribute=rule.attribute,
+    )  # fmt: skip
+    return ContractColumn(name, pa.string(), "string", False, False, own)
+
+
+def _check_derived(rules: SourceRules, names: set[str], where: str) -> None:
+    for name, rule in rules.derived.items():
+        if name in names or not name or name.startswith("_"):
+            raise BadContract(
+                f"{where}: {PROPERTY}.derived: {name!r} is a column already, empty, or starts with `_`"
+            )
+        if rule.column not in names:
+            raise BadContract(f"{where}: {PROPERTY}.derived.{name}: no such column: {rule.column}")
 
 
 def _check_references(rules: SourceRules, names: set[str], where: str) -> None:

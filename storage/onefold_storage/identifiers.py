@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import polars as pl
 
 from onefold_storage.contracts import Contract
+from onefold_storage.derived import with_derived
 from onefold_storage.sieve import RECORD
 
 HASHED = ("email", "phone", "external_id")
@@ -19,12 +20,23 @@ def identifiers(contract: Contract, rows: pl.DataFrame) -> Iterator[tuple[str, p
     The scheme is `email`, `phone`, an external ID's scheme, or `record` for the key of a contact record that a
     row makes or belongs to.
     """
-    for name, kind in contract.kinds.items():
-        if kind in HASHED and name in rows.columns:
-            yield contract.by_name[name].rules.scheme or kind, identifiers_of_kind(rows, name, kind)
+    rows = with_derived(contract, rows, contract.taken)
+    for name, kind, scheme in hashed_columns(contract):
+        if name in rows.columns:
+            yield scheme, identifiers_of_kind(rows, name, kind)
     for source, key in record_columns(contract):
         if set(key) <= set(rows.columns):
             yield RECORD, f"{source}:" + record_keys(rows, key)
+
+
+def hashed_columns(contract: Contract) -> Iterator[tuple[str, str, str]]:
+    """(column, kind, scheme) of what identifies a person: columns that are sent, and those taken out of them."""
+    for name, column in contract.by_name.items():
+        if column.rules.kind in HASHED:
+            yield name, column.rules.kind, column.rules.scheme or column.rules.kind
+    for name, rule in contract.taken.items():
+        if rule.kind in HASHED:
+            yield name, rule.kind, rule.scheme or rule.kind
 
 
 def identifiers_of_kind(rows: pl.DataFrame, name: str, kind: str) -> pl.Series:

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from onefold_storage.contracts import ContractColumn
 from onefold_storage.local_time import localise
+from onefold_storage.locales import decimal_mark
 from onefold_storage.schema import TIMESTAMP
 from onefold_storage.texts import Texts
 
@@ -27,7 +28,7 @@ _TRUE = 5  # so many of them, from the first on, are true
 _NAIVE = pa.timestamp("us")
 
 
-def quick(given: pa.Array, column: ContractColumn, zone: str) -> pa.Array | None:
+def quick(given: pa.Array, column: ContractColumn, zone: str, locale: str | None = None) -> pa.Array | None:
     """The values in the column's type, each of them; None where the careful way must look."""
     target = column.type
     if pa.types.is_null(given.type):
@@ -39,17 +40,19 @@ def quick(given: pa.Array, column: ContractColumn, zone: str) -> pa.Array | None
             given = given.cast(pa.string())
         if given.type != pa.string():
             return None
-        return given if target == pa.string() else _from_text(given, column, zone)
+        return given if target == pa.string() else _from_text(given, column, zone, locale)
     except pa.ArrowInvalid:  # a value that does not fit
         return None
 
 
-def _from_text(given: pa.Array, column: ContractColumn, zone: str) -> pa.Array | None:
+def _from_text(given: pa.Array, column: ContractColumn, zone: str, locale: str | None) -> pa.Array | None:
     target, text = column.type, Texts(given)
     if pa.types.is_integer(target):
         return given.cast(target) if text.only(_WHOLE) else None
     if pa.types.is_floating(target) or pa.types.is_decimal(target):
         if not text.only(_NUMBER) or not text.lengths_within(1, 64) or not text.each_has(-1, b"0123456789"):
+            return None
+        if locale and decimal_mark(locale) == "," and text.count(b"."):  # a point parts thousands
             return None
         number = given.cast(target)
         return number if pa.types.is_decimal(target) or _finite(number) else None

@@ -15,7 +15,8 @@ import polars as pl
 import pyarrow as pa
 
 from onefold_storage.contracts import Contract
-from onefold_storage.identifiers import HASHED, identifiers_of_kind, record_columns, record_keys
+from onefold_storage.derived import table_with_derived
+from onefold_storage.identifiers import hashed_columns, identifiers_of_kind, record_columns, record_keys
 from onefold_storage.sieve import RECORD, Sieve
 from onefold_storage.texts import Places, Texts
 
@@ -28,9 +29,9 @@ def suspects(contract: Contract, rows: pa.Table, sieve: Sieve) -> Iterator[tuple
 
     What `identifiers` gives for these rows, and of the others nothing that is on the list.
     """
-    for name, kind in contract.kinds.items():
-        if kind in HASHED and name in rows.column_names:
-            scheme = contract.by_name[name].rules.scheme or kind
+    rows = table_with_derived(contract, rows, contract.taken)
+    for name, kind, scheme in hashed_columns(contract):
+        if name in rows.column_names:
             at = _passed(rows, (name,), kind, sieve, partial(identifiers_of_kind, name=name, kind=kind))
             yield scheme, at, identifiers_of_kind(_frame(rows, (name,), at), name, kind)
     for source, key in record_columns(contract):

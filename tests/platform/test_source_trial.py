@@ -62,3 +62,44 @@ def test_a_draft_names_its_connector_and_options(contract: Path, tmp_path: Path)
         done = CliRunner().invoke(cli.app, ["source", "draft", str(data), *given])
         assert isinstance(done.exception, kind)
     del contract
+
+
+def test_a_preview_says_how_values_are_read_and_which_could_not_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONEFOLD_HOME", str(tmp_path / "home"))
+    (tmp_path / "orders.csv").write_text('id,paid,at\n1,"1.234,56",2017-07-01\n2,12.34,sometime\n3,free,\n')
+    (tmp_path / "orders.yaml").write_text(f"""
+kind: DataContract
+apiVersion: v3.1.0
+id: orders
+version: 1.0.0
+status: active
+schema:
+  - name: orders
+    properties:
+      - {{name: id, logicalType: string, primaryKey: true}}
+      - {{name: paid, logicalType: string}}
+      - {{name: at, logicalType: string}}
+customProperties:
+  - property: onefold
+    value:
+      location: {tmp_path / "orders.csv"}
+      lawful_basis: contract
+      data_use: [service]
+      timezone: Europe/Berlin
+      locale: de_DE
+      currency: EUR
+      maps:
+        - {{table: interactions, effective_at: at, fields: {{kind: {{constant: purchase}}, amount: paid}}}}
+""")
+    asked = ["source", "preview", str(tmp_path / "orders.yaml")]
+    found = json.loads(CliRunner().invoke(cli.app, [*asked, "--json"]).output)
+    assert found["read_as"]["time zone"] == "Europe/Berlin"
+    assert (found["read_as"]["locale"], found["read_as"]["currency"]) == ("de_DE", "EUR")
+    assert found["lost"] == {"interactions.amount": 2, "interactions.effective_at": 1}
+    assert [r.get("amount") for r in found["tables"]["silver/interactions"]] == ["1234.5600", None, None]
+    told = " ".join(CliRunner().invoke(cli.app, asked).output.split())
+    assert "read as: time zone Europe/Berlin, locale de_DE, currency EUR, country not named" in told
+    assert "interactions.amount: 2 rows hold a value that could not be read" in told
+    assert Installation(StorageSettings()).lake.names() == []

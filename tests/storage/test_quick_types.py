@@ -59,12 +59,12 @@ def column(kind: str, **rules: Any) -> ContractColumn:
     return ContractColumn("a", TYPES[kind], logical, False, False, ColumnRules(**rules))
 
 
-def compare(kind: str, values: pa.Array, zone: str, **rules: Any) -> bool:
+def compare(kind: str, values: pa.Array, zone: str, locale: str | None = None, **rules: Any) -> bool:
     """Whether the quick way answered; what it said is what the careful way says, without a misfit."""
-    said = quick(values, column(kind, **rules), zone)
+    said = quick(values, column(kind, **rules), zone, locale)
     if said is None:
         return False
-    expected, misfit = careful(values, column(kind, **rules), zone)
+    expected, misfit = careful(values, column(kind, **rules), zone, locale)
     said.validate(full=True)
     assert said.type == TYPES[kind] == expected.type
     assert misfit.sum() == 0, (kind, values.to_pylist())
@@ -93,6 +93,8 @@ def test_local_times_pass_at_once(zone: str) -> None:
 @pytest.mark.parametrize("kind", TYPES)
 def test_both_ways_agree_on_odd_values(kind: str) -> None:
     for value in {*ODD, *(v for usual in USUAL.values() for v in usual)}:
+        for locale in ("de", "en"):
+            compare(kind, pa.array([value]), "UTC", locale)
         for zone in ZONES:
             compare(kind, pa.array([value]), zone)
             compare(kind, pa.array([None, value, USUAL[kind][-1], value]), zone)
@@ -109,9 +111,10 @@ def test_both_ways_agree_on_odd_values(kind: str) -> None:
         min_size=1, max_size=3,
     ),
     zone=st.sampled_from(ZONES),
+    locale=st.sampled_from([None, "de_DE", "en_GB"]),
 )  # fmt: skip
-def test_both_ways_agree(kind: str, values: list[str | None], zone: str) -> None:
-    compare(kind, pa.array(values, pa.string()), zone)
+def test_both_ways_agree(kind: str, values: list[str | None], zone: str, locale: str | None) -> None:
+    compare(kind, pa.array(values, pa.string()), zone, locale)
 
 
 @settings(max_examples=800, deadline=None)

@@ -18,11 +18,12 @@ import pyarrow as pa
 
 from onefold_storage.contract_rules import FieldRule, MapRules
 from onefold_storage.contracts import Contract
+from onefold_storage.derived import with_derived
 from onefold_storage.errors import BadContract, BadInput
 from onefold_storage.schema import TABLES, Table
 from onefold_workers.mapping_consents import consent_fields
 from onefold_workers.mapping_fields import Fields
-from onefold_workers.mapping_values import MOMENT, moment, polars_type, record_key, row_key
+from onefold_workers.mapping_values import MOMENT, polars_type, record_key, row_key
 from onefold_workers.mapping_words import KIND_OF_ROW
 
 _OWN = ("record_key", "source", "package_id", "row_id")
@@ -39,7 +40,7 @@ def silver_rows(contract: Contract, rows: pa.Table) -> dict[str, pa.Table]:
     Every table that the contract maps to is there, even if it is empty.
     Raises BadInput where a lake column is missing, BadContract where a map sets what only the lake may.
     """
-    frame = _bronze(contract, rows)
+    frame = bronze_frame(contract, rows)
     parts: dict[str, list[pa.Table]] = {}
     for rules in contract.maps:
         table = TABLES[f"silver/{rules.table}"]
@@ -47,7 +48,12 @@ def silver_rows(contract: Contract, rows: pa.Table) -> dict[str, pa.Table]:
     return {name: pa.concat_tables(tables) for name, tables in parts.items()}
 
 
-def _bronze(contract: Contract, rows: pa.Table) -> pl.DataFrame:
+def bronze_frame(contract: Contract, rows: pa.Table) -> pl.DataFrame:
+    """Bronze rows with every column that the contract's maps may name, and `_deleted`.
+
+    Raises:
+        BadInput: a lake column is missing.
+    """
     absent = [c for c in _LAKE if c not in rows.column_names]
     if absent:
         raise BadInput(f"{contract.bronze}: expected the lake's columns {', '.join(absent)}, found none")
@@ -56,7 +62,8 @@ def _bronze(contract: Contract, rows: pa.Table) -> pl.DataFrame:
     missing = [c for c in contract.columns if c.name not in frame.columns]
     nulls = [pl.lit(None, dtype=polars_type(c.type)).alias(c.name) for c in missing]
     deleted = pl.col("_deleted").fill_null(False) if "_deleted" in frame.columns else pl.lit(False)
-    return frame.with_columns(*nulls, deleted.alias("_deleted"))
+    frame = frame.with_columns(*nulls, deleted.alias("_deleted"))
+    return with_derived(contract, frame, contract.rules.derived)
 
 
 def _mapped(contract: Contract, rules: MapRules, table: Table, frame: pl.DataFrame) -> pl.DataFrame:
@@ -100,13 +107,12 @@ def _record_key(contract: Contract, key: tuple[str, ...], frame: pl.DataFrame) -
 
 
 def _effective(contract: Contract, rules: MapRules, frame: pl.DataFrame) -> pl.Expr:
-    named = rules.fields.get("effective_at", FieldRule(constant=True)).column
-    column = rules.effective_at or named
     landed = pl.col("_landed_at").cast(MOMENT)
-    if column is None:
+    named = rules.fields.get("effective_at")
+    rule = FieldRule(column=rules.effective_at) if rules.effective_at else named
+    if rule is None or rule.column is None:
         return landed
-    form = contract.by_name[column].rules.format
-    return pl.coalesce(moment(pl.col(column), frame.schema[column], contract.rules.timezone, form), landed)
+    return pl.coalesce(Fields(contract, rules, frame).moment(rule), landed)
 
 
 def _last(frame: pl.DataFrame, *further: str) -> pl.DataFrame:

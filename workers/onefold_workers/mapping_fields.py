@@ -1,4 +1,4 @@
-"""The fields of one map: a column or a constant, its value maps and prefix, brought to the canonical type."""
+"""The fields of one map: a column or a constant, taken through its steps and brought to the canonical type."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import cast
 import polars as pl
 import pyarrow as pa
 
-from onefold_storage.contract_rules import FieldRule, MapRules
+from onefold_storage.contract_rules import ColumnRules, FieldRule, MapRules
 from onefold_storage.contracts import Contract
+from onefold_storage.derived import replaced, taken, written
 from onefold_storage.schema import Table
 from onefold_workers import cleaning
 from onefold_workers.mapping_values import (
@@ -21,9 +22,7 @@ from onefold_workers.mapping_values import (
     money,
     number,
     record_key,
-    replaced,
     row_key,
-    written,
 )
 
 _CLEANED: dict[tuple[str, str], Callable[[pl.Expr], pl.Expr]] = {
@@ -68,39 +67,43 @@ class Fields:
     def _kept_columns(self, table: Table) -> list[str]:
         columns = list(self.rules.payload)
         if table.name == _PERSON:
-            columns += [c.name for c in self.contract.columns if c.rules.attribute and c.name not in columns]
+            known = self.contract.mapped.values()
+            columns += [c.name for c in known if c.rules.attribute and c.name not in columns]
         return columns
 
     def kept(self, column: str) -> pl.Expr:
         """A column for JSON: as it is, or by its value map."""
-        values = self.contract.by_name[column].rules.values
+        values = self.contract.mapped[column].rules.values
         return written(pl.col(column), self.frame.schema[column], values) if values else pl.col(column)
 
     def text(self, rule: FieldRule) -> pl.Expr:
-        """A field as text: the column's value map, then the field's, then its prefix."""
+        """A field as text: the column's value map, then what the rule takes of it, then its prefix."""
         if rule.column is None:
             constant = rule.constant
             text = pl.lit(str(constant).lower() if isinstance(constant, bool) else _plain(constant))
+            text = replaced(text, rule.values) if rule.values else text
         else:
-            own = self.contract.by_name[rule.column].rules.values
-            text = written(pl.col(rule.column), self.frame.schema[rule.column], own)
-        if rule.values:
-            text = replaced(text, rule.values)
+            own = self.contract.mapped[rule.column].rules.values
+            text = taken(rule, self.frame.schema[rule.column], own)
         return pl.lit(rule.prefix) + text if rule.prefix else text
+
+    def moment(self, rule: FieldRule) -> pl.Expr:
+        """A field as a point in time in UTC, by the rule's format and zone, else the column's, else the source's."""
+        value, dtype, own = self._value(rule)
+        zone = rule.timezone or own.timezone or self.contract.rules.timezone
+        return moment(value, dtype, zone, rule.format or own.format)
 
     def typed(self, table: Table, name: str, target: pa.DataType) -> pl.Expr:
         """A field in its canonical type; null where its value is not of that type."""
         rule = self.rules.fields[name]
-        column = self.contract.by_name.get(rule.column or "")
-        native = column is not None and not (rule.values or rule.prefix or column.rules.values)
-        value = pl.col(rule.column or "") if native else self.text(rule)
-        dtype = self.frame.schema[rule.column or ""] if native else pl.String()
-        if pa.types.is_decimal(target):
-            return money(value, dtype)
-        if pa.types.is_floating(target):
-            return number(value, dtype)
+        value, dtype, own = self._value(rule)
+        if pa.types.is_decimal(target) or pa.types.is_floating(target):
+            locale = rule.locale or own.locale or self.contract.rules.locale
+            read = money if pa.types.is_decimal(target) else number
+            # A path gives numbers as JSON writes them, whatever the locale, unless the rule says otherwise.
+            return read(value, dtype, locale if not rule.path else rule.locale, rule.unit)
         if pa.types.is_timestamp(target):
-            return moment(value, dtype, self.contract.rules.timezone, column.rules.format if column else None)
+            return self.moment(rule)
         if pa.types.is_boolean(target):
             return value if dtype == pl.Boolean else self.text(rule).str.to_lowercase().is_in(_TRUE)
         text = self.text(rule)
@@ -112,6 +115,14 @@ class Fields:
         if name == "domain":
             return text.str.to_lowercase().str.replace(r"^(?:https?://)?(?:www\.)?", "").str.replace(r"/.*$", "")
         return label(text) if name in _LABELS else text
+
+    def _value(self, rule: FieldRule) -> tuple[pl.Expr, pl.DataType, ColumnRules]:
+        """A field before it is typed: the column itself where no step makes text of it."""
+        own = self.contract.mapped[rule.column].rules if rule.column else ColumnRules()
+        stepped = rule.taken_apart or rule.values or rule.prefix or own.values
+        if rule.column is None or stepped:
+            return self.text(rule), pl.String(), own
+        return pl.col(rule.column), self.frame.schema[rule.column], own
 
     @cached_property
     def contact_key(self) -> pl.Expr:
@@ -128,8 +139,9 @@ class Fields:
     def _person(self) -> pl.DataFrame:
         """A person's attributes and external IDs: columns with a kind, and the map's fields, which win."""
         kinds = dict(self.contract.kinds)
-        schemes = {c.name: c.rules.scheme for c in self.contract.columns if c.rules.kind}
-        formats = {c.name: c.rules.format for c in self.contract.columns if c.rules.kind}
+        known = self.contract.mapped.values()
+        schemes = {c.name: c.rules.scheme for c in known if c.rules.kind}
+        formats = {c.name: c.rules.format for c in known if c.rules.kind}
         columns = {c: self.kept(c) for c in kinds}
         for name, rule in self.rules.fields.items():
             if name != "external_ids" and name not in cleaning.PERSON_KINDS:
@@ -139,9 +151,9 @@ class Fields:
                 kinds = {c: k for c, k in kinds.items() if k != kind}
             column = f"{name}\0"
             columns[column], kinds[column] = self.text(rule), kind
-            own = self.contract.by_name[rule.column].rules if rule.column else None
-            schemes[column] = (own.scheme if own else None) or rule.column or self.contract.id
-            formats[column] = own.format if own else None
+            own = self.contract.mapped[rule.column].rules if rule.column else ColumnRules()
+            schemes[column] = own.scheme or rule.column or self.contract.id
+            formats[column] = rule.format or own.format
         source = self.frame.select("_row_id", *(columns[c].alias(c) for c in kinds))
         latest = cast("datetime | None", self.frame.get_column("_landed_at").max())
         return cleaning.standardise(

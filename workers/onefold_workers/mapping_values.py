@@ -8,31 +8,21 @@ import polars as pl
 import pyarrow as pa
 
 from onefold_storage.checking import localise
-from onefold_workers.cleaning import as_text, squeezed
+from onefold_storage.contract_fields import UnitRule
+from onefold_storage.derived import as_text, written
+from onefold_storage.locales import plain_number
+from onefold_storage.units import conversion
+from onefold_workers.cleaning import squeezed
 
 MONEY = pl.Decimal(18, 4)
 MOMENT = pl.Datetime("us", "UTC")
 _EXACT = pl.Decimal(38, 18)
+_SCALED = pl.Decimal(38, 12)
 _LARGEST = 10**14
 _ZONED = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z")
 _NAIVE = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M")
 _DAYS = ("%Y-%m-%d", "%Y%m%d")
 _EPOCH_UNITS = ((10**16, 1), (10**13, 1_000), (10**10, 1_000_000))
-
-
-def written(expr: pl.Expr, dtype: pl.DataType, *values: Mapping[str, str | None] | None) -> pl.Expr:
-    """A column as text without space at its ends, empty is null; then the value maps, one after the other."""
-    text = as_text(expr, dtype).str.strip_chars()
-    text = pl.when(text != "").then(text)
-    for meant in values:
-        if meant:
-            text = replaced(text, meant)
-    return text
-
-
-def replaced(text: pl.Expr, meant: Mapping[str, str | None]) -> pl.Expr:
-    """Text by a value map; what the map does not name stays."""
-    return text.replace_strict(list(meant), list(meant.values()), default=text, return_dtype=pl.String)
 
 
 def record_key(source: str, columns: Sequence[str], schema: Mapping[str, pl.DataType]) -> pl.Expr:
@@ -46,36 +36,56 @@ def row_key(source: str) -> pl.Expr:
     return pl.format("{}:{}:{}", pl.lit(source), pl.col("_package_id"), pl.col("_row_id"))
 
 
-def money(expr: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+def money(expr: pl.Expr, dtype: pl.DataType, locale: str | None = None, unit: UnitRule | None = None) -> pl.Expr:
     """An amount as decimal(18, 4), rounded half to even; null where it is none or too large.
 
     A float is read as the shortest decimal that stands for it (0.1 is 0.1, not 0.1000000000000000055).
-    Text may have a currency sign, thousands separators and a decimal comma; in brackets it is negative.
+    Text may have a currency sign, thousands separators and a decimal comma; in brackets it is negative. Which mark
+    is the decimal one is the locale's, or guessed without one.
     """
-    if dtype.is_integer() or dtype.is_decimal():
-        exact = expr.cast(pl.String)
-    elif dtype.is_float():
-        exact = pl.when(expr.abs() < _LARGEST).then(expr.cast(pl.String))
-    else:
-        exact = _plain_number(as_text(expr, dtype))
-    rounded = exact.cast(_EXACT, strict=False).round(4, mode="half_to_even")
+    rounded = _exact(expr, dtype, locale, unit).round(4, mode="half_to_even")
     return pl.when(rounded.abs() < _LARGEST).then(rounded).otherwise(None).cast(MONEY, strict=False)
 
 
-def _plain_number(text: pl.Expr) -> pl.Expr:
+def number(expr: pl.Expr, dtype: pl.DataType, locale: str | None = None, unit: UnitRule | None = None) -> pl.Expr:
+    """A quantity as float; null where it is none or not finite, and where a unit is converted beyond 10^14."""
+    if unit:
+        return _exact(expr, dtype, locale, unit).cast(pl.Float64)
+    value = _plain_number(as_text(expr, dtype), locale) if dtype == pl.String else expr
+    found = value.cast(pl.Float64, strict=False)
+    return pl.when(found.is_finite()).then(found)
+
+
+def _exact(expr: pl.Expr, dtype: pl.DataType, locale: str | None, unit: UnitRule | None) -> pl.Expr:
+    if dtype.is_integer() or dtype.is_decimal():
+        text = expr.cast(pl.String)
+    elif dtype.is_float():
+        text = pl.when(expr.abs() < _LARGEST).then(expr.cast(pl.String))
+    else:
+        text = _plain_number(as_text(expr, dtype), locale)
+    value = text.cast(_EXACT, strict=False)
+    if unit is None:
+        return value
+    factor, offset = conversion(unit.of, unit.into)
+    value = pl.when(value.abs() < _LARGEST).then(value)
+    # Whole numbers alone, so that an ounce or a third is rounded once and at the end.
+    scaled = value.cast(_SCALED) * _whole(factor.numerator) / _whole(factor.denominator)
+    return scaled + _whole(offset.numerator) / _whole(offset.denominator) if offset else scaled
+
+
+def _whole(count: int) -> pl.Expr:
+    return pl.lit(count).cast(_SCALED)
+
+
+def _plain_number(text: pl.Expr, locale: str | None = None) -> pl.Expr:
     bare = text.str.replace_all(r"[\s'’\p{Sc}]|[A-Za-z]{3}$|^[A-Za-z]{3}", "")
     bare = bare.str.replace(r"^\((.*)\)$", "-${1}").str.replace(r"^([\d.,]+)-$", "-${1}").str.replace("−", "-")
+    if locale:
+        return plain_number(bare, locale)
     comma_last = bare.str.contains(r",\d{1,2}$") | bare.str.contains(r"\.\d{3}(?:\.\d{3})*,\d*$")
     european = bare.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
     plain = pl.when(comma_last).then(european).otherwise(bare.str.replace_all(",", "", literal=True))
     return pl.when(plain.str.contains(r"^[+-]?\d*\.?\d*(?:[eE][+-]?\d+)?$")).then(plain)
-
-
-def number(expr: pl.Expr, dtype: pl.DataType) -> pl.Expr:
-    """A quantity as float; null where it is none or not finite."""
-    value = _plain_number(as_text(expr, dtype)) if dtype == pl.String else expr
-    found = value.cast(pl.Float64, strict=False)
-    return pl.when(found.is_finite()).then(found)
 
 
 def moment(expr: pl.Expr, dtype: pl.DataType, zone: str, form: str | None = None) -> pl.Expr:

@@ -14,13 +14,17 @@ from onefold_storage.contracts import Contract
 from onefold_storage.deliveries import BadRow, Batch
 from onefold_workers.connectors import deliveries
 from onefold_workers.mapping import silver_rows
+from onefold_workers.mapping_losses import losses
 
 DELIVERIES = 3
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What the first rows came to. `unknown`: columns that the contract does not name; `silver`: rows by table."""
+    """What the first rows came to. `unknown`: columns that the contract does not name; `silver`: rows by table.
+
+    `lost`: rows by canonical field (`interactions.amount`) whose value could not be read.
+    """
 
     origins: tuple[str, ...]
     sent: int
@@ -28,6 +32,7 @@ class Trial:
     bad: tuple[BadRow, ...]
     unknown: tuple[str, ...]
     silver: dict[str, pa.Table] = field(default_factory=dict)
+    lost: dict[str, int] = field(default_factory=dict)
 
 
 def trial(contract: Contract, base: Path, now: datetime, *, rows: int = 1000, extra: Path | None = None) -> Trial:
@@ -55,8 +60,10 @@ def trial(contract: Contract, base: Path, now: datetime, *, rows: int = 1000, ex
         if sent >= rows:
             break
     kept = [g for g in good if g.num_rows]
-    silver = silver_rows(contract, _as_landed(contract, pa.concat_tables(kept), now)) if kept else {}
-    return Trial(tuple(origins), sent, sum(g.num_rows for g in good), tuple(bad), tuple(unknown), silver)
+    landed = _as_landed(contract, pa.concat_tables(kept), now) if kept else None
+    silver = silver_rows(contract, landed) if landed else {}
+    lost = losses(contract, landed) if landed else {}
+    return Trial(tuple(origins), sent, sum(g.num_rows for g in good), tuple(bad), tuple(unknown), silver, lost)
 
 
 def _cut(batch: Batch, rows: int) -> Batch:

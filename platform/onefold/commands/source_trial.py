@@ -36,14 +36,18 @@ def test(file: Contract, rows: Rows = 1000, json: Json = False) -> None:
 def preview(file: Contract, rows: Rows = 20, json: Json = False) -> None:
     """Show what the first rows become in the canonical tables; nothing lands. Shows personal data."""
     found = _tried(file, rows)
+    how = _read_as(file)
     tables = {name: _filled(table.to_pylist()) for name, table in found.silver.items()}
     if json:
-        print_json({**_facts(found), "tables": tables})
+        print_json({**_facts(found), "read_as": how, "lost": found.lost, "tables": tables})
         return
+    out.print(escape("read as: " + ", ".join(f"{k} {v}" for k, v in how.items())))
     for name, listed in tables.items():
         out.print(f"[bold]{name}[/bold] {len(listed):,} rows of {found.good:,}")
         for row in listed[:_SHOWN]:
             out.print("  " + escape(", ".join(f"{k}: {v}" for k, v in row.items())))
+    for field, count in found.lost.items():
+        out.print(escape(f"{field}: {count:,} rows hold a value that could not be read, and nothing became of it"))
     if not tables:
         out.print("no canonical table: the contract maps nothing, or no row keeps it")
 
@@ -58,6 +62,19 @@ def _tried(file: Path, rows: int) -> Trial:
     base = settings.workspace_folder
     with waiting("the source is asked"):
         return trial(read(file), base, Installation(settings).clock.now(), rows=rows, extra=base / "connectors")
+
+
+def _read_as(file: Path) -> dict[str, str]:
+    """What the contract takes for granted of values that do not say it themselves."""
+    from onefold_storage.contracts import read
+
+    rules = read(file).rules
+    return {
+        "time zone": rules.timezone,
+        "locale": rules.locale or "not named (decimal marks are guessed)",
+        "currency": rules.currency or "not named",
+        "country": rules.country or "not named",
+    }
 
 
 def _facts(found: Trial) -> dict[str, Any]:

@@ -10,11 +10,12 @@ from datetime import date
 
 import polars as pl
 
+from onefold_storage.derived import as_text
 from onefold_workers.cleaning.contact_points import email, phone
 from onefold_workers.cleaning.dates import birth_date, birth_digits, day, whole_births
 from onefold_workers.cleaning.places import city, country, house_number, postcode, region, split_street, street
 from onefold_workers.cleaning.standard import EXTERNAL_ID_TYPE, PERSON_KINDS, external_id, gender, standardise
-from onefold_workers.cleaning.text import as_text, full_name, name, organisation, squeezed, tidy
+from onefold_workers.cleaning.text import full_name, name, organisation, squeezed, tidy
 
 __all__ = [
     "EXTERNAL_ID_TYPE",

@@ -13,6 +13,7 @@ from datetime import date
 import polars as pl
 import pyarrow as pa
 
+from onefold_storage.derived import as_text
 from onefold_storage.errors import BadInput
 from onefold_storage.schema import PERSON
 from onefold_workers.cleaning import contact_points, dates, places, text, words
@@ -85,7 +86,7 @@ def standardise(
     frame, kinds, formats = dates.whole_births(frame, kinds, formats or {})
     # The row's number keeps every step as high as the table, even where it has no column to clean.
     row = pl.int_range(pl.len()).alias(_ROW)
-    source = frame.select(row, *(text.as_text(pl.col(c), frame.schema[c]).alias(c) for c in kinds))
+    source = frame.select(row, *(as_text(pl.col(c), frame.schema[c]).alias(c) for c in kinds))
     by_kind: dict[str, list[str]] = {}
     for column, kind in kinds.items():
         by_kind.setdefault(kind, []).append(column)

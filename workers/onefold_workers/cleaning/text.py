@@ -59,26 +59,6 @@ def only(values: pl.Series, where: pl.Series) -> pl.Series:
     )
 
 
-def as_text(expr: pl.Expr, dtype: pl.DataType | None = None) -> pl.Expr:
-    """Any value as text the way a person would write it: whole floats without `.0`, dates as ISO, bytes as UTF-8.
-
-    `dtype` is the column's type; without it text is expected.
-    """
-    if dtype is None or dtype == pl.String:
-        return expr.cast(pl.String)
-    if dtype.is_float():
-        whole = expr.cast(pl.Int64, strict=False)
-        plain = (expr.abs() < 1e15) & (whole.cast(pl.Float64) == expr)
-        return pl.when(plain).then(whole.cast(pl.String)).when(expr.is_finite()).then(expr.cast(pl.String))
-    if dtype.is_decimal():
-        return expr.cast(pl.String).str.replace(r"(\.\d*?)0+$", "${1}").str.replace(r"\.$", "")
-    if isinstance(dtype, pl.Struct):
-        return expr.struct.json_encode()
-    if isinstance(dtype, pl.List):
-        return expr.cast(pl.List(pl.String), strict=False).list.join(", ")
-    return expr.cast(pl.String, strict=False)
-
-
 def squeeze(values: pl.Series) -> pl.Series:
     """Text in Unicode NFC without invisible characters, with single spaces and none at the ends."""
     text = values.str.replace_all(_INVISIBLE, "").str.normalize("NFC")

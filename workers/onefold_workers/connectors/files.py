@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,7 @@ def _elsewhere(
             continue
         try:
             file = place.fetch(remote, options.compression, options.max_fetched_bytes)
+            file = replace(file, most=options.max_unpacked_bytes)
             form = _format(file, options)
         except OnefoldError as error:
             failed = failed or error
@@ -122,7 +124,8 @@ def find(location: Location, base: Path, options: FileOptions, where: str) -> li
     if not paths:
         kind = "no file matches" if glob.has_magic(value) else "no such file:"
         raise BadInput(f"{where}: {kind} {location.text} (in {base.name or base})")
-    return [InputFile(p, location.redact(_name(p, base)), options.compression) for p in paths]
+    most = options.max_unpacked_bytes
+    return [InputFile(p, location.redact(_name(p, base)), options.compression, most) for p in paths]
 
 
 def _batches(files: list[InputFile], options: FileOptions) -> Iterator[Batch]:

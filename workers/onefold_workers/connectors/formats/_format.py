@@ -25,6 +25,7 @@ class FileOptions(Options):
     `max_bytes`: for JSON and Excel documents, which are read whole. `max_row_bytes`: of one row of text.
     `sheet`: of Excel; by default the first one.
     `storage`: credentials of files that lie elsewhere, secrets by name. `max_fetched_bytes`: of one of those.
+    `max_unpacked_bytes`: of what a compressed file holds.
     """
 
     format: str | None = None
@@ -38,6 +39,7 @@ class FileOptions(Options):
     sheet: str | None = None
     storage: dict[str, str | bool] = Field(default_factory=dict)
     max_fetched_bytes: int = Field(default=64 << 30, ge=1)
+    max_unpacked_bytes: int = Field(default=64 << 30, ge=1)
     max_row_bytes: int = Field(default=8 << 20, ge=1)
 
     @field_validator("encoding")

@@ -22,15 +22,25 @@ _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 
 @dataclass(frozen=True)
 class InputFile:
-    """A file on disk. `name`: how origin and errors call it. `compression`: auto, none, gzip or zstd."""
+    """A file on disk. `name`: how origin and errors call it. `compression`: auto, none, gzip or zstd.
+
+    `most`: bytes that it may unpack to, where it or its format is compressed.
+    """
 
     path: Path
     name: str
     compression: str = "auto"
+    most: int = 64 << 30
 
     def bad(self, problem: str) -> BadInput:
         """An error about this file, on one line."""
         return BadInput(f"{self.name}: {' '.join(problem.split())}")
+
+    def beyond(self, most: int) -> BadInput:
+        """The error of a file that holds more than it may."""
+        return self.bad(
+            f"unpacks to more than {most} bytes; raise `max_unpacked_bytes` if that is meant, or split it"
+        )
 
     def digest(self) -> str:
         """SHA-256 of the file's bytes as they lie on disk (hexadecimal), read as a stream."""
@@ -62,12 +72,15 @@ class InputFile:
             raise self.bad("changed while it was read; wait until it is complete and land it again")
 
     @contextmanager
-    def seekable(self) -> Iterator[IO[bytes]]:
-        """As `reading`, for formats that jump about: a compressed file is unpacked to a nameless temporary one."""
+    def seekable(self, most: int | None = None) -> Iterator[IO[bytes]]:
+        """As `reading`, for formats that jump about: a compressed file is unpacked to a nameless temporary one.
+
+        `most`: bytes that it may unpack to, where fewer are enough than the file's own bound.
+        """
         with self.reading() as stream:
             if isinstance(stream, pa.NativeFile):
                 with tempfile.TemporaryFile() as unpacked:
-                    while chunk := stream.read(CHUNK):
+                    for chunk in self._bounded(stream, min(self.most, most or self.most)):
                         unpacked.write(chunk)
                     unpacked.seek(0)
                     yield unpacked
@@ -77,8 +90,19 @@ class InputFile:
     def chunks(self) -> Iterator[bytes]:
         """The decompressed bytes, at most `CHUNK` at a time."""
         with self.reading() as stream:
+            if isinstance(stream, pa.NativeFile):
+                yield from self._bounded(stream, self.most)
+                return
             while chunk := stream.read(CHUNK):
-                yield bytes(chunk)
+                yield chunk
+
+    def _bounded(self, stream: pa.NativeFile, most: int) -> Iterator[bytes]:
+        read = 0
+        while chunk := stream.read(CHUNK):
+            read += len(chunk)
+            if read > most:
+                raise self.beyond(most)
+            yield bytes(chunk)
 
     def _compression(self, raw: IO[bytes]) -> str:
         if self.compression != "auto":

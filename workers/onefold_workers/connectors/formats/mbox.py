@@ -13,6 +13,8 @@ from onefold_workers.connectors.formats._input import InputFile
 
 ROWS = 500
 _BYTES = 16 << 20
+_HEAD = 64 << 10
+_PIECE = 1 << 20
 
 
 def read(file: InputFile, options: FileOptions, expected: tuple[str, ...]) -> Iterator[Batch]:
@@ -60,33 +62,48 @@ def _mails(file: InputFile, limit: int) -> Iterator[tuple[bytes, int]]:
     size = 0
     began = False
     blank = True
-    for line in _lines(file, limit):
-        if blank and line.startswith(b"From "):
+    for line, whole in _lines(file):
+        if whole and blank and line.startswith(b"From "):
             if began:
-                yield b"".join(lines) if size <= limit else b"".join(lines)[: 64 << 10], size
+                yield b"".join(lines), size
             lines, size, began, blank = [], 0, True, False
             continue
         if not began:
             raise file.bad("is no mailbox: its first line does not begin with 'From '")
-        blank = line in (b"\n", b"\r\n")
+        blank = whole and line in (b"\n", b"\r\n")
         size += len(line)
-        if size <= limit or len(lines) < 1000:
-            lines.append(line[1:] if line.startswith((b">From ", b">>From ")) else line)
+        if size > limit:  # its head alone is kept from here on
+            lines = [_head([*lines, line])]
+        else:
+            lines.append(line[1:] if whole and line.startswith((b">From ", b">>From ")) else line)
     if began:
-        yield b"".join(lines) if size <= limit else b"".join(lines)[: 64 << 10], size
+        yield b"".join(lines), size
 
 
-def _lines(file: InputFile, limit: int) -> Iterator[bytes]:
-    """Lines with their ends; one without an end within `limit` bytes is cut there, so that memory is bounded."""
+def _head(lines: list[bytes]) -> bytes:
+    head = b""
+    for line in lines:
+        head += line[: _HEAD - len(head)]
+        if len(head) == _HEAD:
+            break
+    return head
+
+
+def _lines(file: InputFile) -> Iterator[tuple[bytes, bool]]:
+    """Lines with their ends, and whether each begins one; a line that spans chunks comes in pieces of a chunk."""
     pending = b""
+    began = True
     for chunk in file.chunks():
-        *whole, pending = (pending + chunk).split(b"\n")
-        yield from (line + b"\n" for line in whole)
-        if len(pending) > limit:
-            yield pending
-            pending = b""
+        *ended, rest = (pending + chunk).split(b"\n")
+        for line in ended:
+            yield line + b"\n", began
+            began = True
+        pending = rest
+        if len(pending) > _PIECE:
+            yield pending, began
+            pending, began = b"", False
     if pending:
-        yield pending
+        yield pending, began
 
 
 FORMAT = Format("mbox", ("mbox", "mbx"), read)
