@@ -22,7 +22,6 @@ def _facts(data: bytes, extension: str = "") -> Facts:
         ("JPEG", "image/jpeg"),
         ("PNG", "image/png"),
         ("WEBP", "image/webp"),
-        ("TIFF", "image/tiff"),
         ("AVIF", "image/avif"),
     ],
 )

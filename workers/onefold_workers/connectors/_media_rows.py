@@ -21,7 +21,12 @@ _BYTES = 64 << 20
 
 
 def batches(
-    some: list[MediaFile], pattern: re.Pattern[str] | None, most: int, reader: Reader, origin: str
+    some: list[MediaFile],
+    pattern: re.Pattern[str] | None,
+    most: int,
+    reader: Reader,
+    origin: str,
+    expected: tuple[str, ...] = (),
 ) -> Iterator[Batch]:
     """Rows of the files in order, at most `BATCH` or some megabytes of them at once; closes the reader at its end.
 
@@ -51,7 +56,7 @@ def batches(
                     break
             if not rows and not bad:
                 return
-            yield Batch(table(rows), pa.array(ids, pa.int64()), tuple(bad), documents=tuple(documents))
+            yield Batch(table(rows, expected), pa.array(ids, pa.int64()), tuple(bad), documents=tuple(documents))
 
 
 class _Broken:
@@ -89,7 +94,7 @@ def _read(
     return names | facts | said | known | fixed, document
 
 
-def table(rows: list[dict[str, str | None]]) -> pa.Table:
-    """Rows as strings, with every column that media files have."""
-    columns = dict.fromkeys(("path", *media_rows.COLUMNS)) | {k: None for r in rows for k in r}
+def table(rows: list[dict[str, str | None]], expected: tuple[str, ...] = ()) -> pa.Table:
+    """Rows as strings, with every column that media files have, and those that a contract expects."""
+    columns = dict.fromkeys(("path", *media_rows.COLUMNS, *expected)) | {k: None for r in rows for k in r}
     return pa.table({c: pa.array([r.get(c) for r in rows], pa.string()) for c in columns})

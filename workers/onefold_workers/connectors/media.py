@@ -19,7 +19,7 @@ import pyarrow as pa
 from pydantic import Field, field_validator
 
 from onefold_storage.contracts import Contract
-from onefold_storage.deliveries import Delivery
+from onefold_storage.deliveries import Batch, Delivery
 from onefold_storage.errors import BadContract, BadInput
 from onefold_workers.connectors import _locations
 from onefold_workers.connectors._connector import Connector, Options
@@ -76,12 +76,13 @@ def deliveries(contract: Contract, base: Path, options: MediaOptions, bookmark: 
     pattern = pattern_of(options.pattern, f"{where}.options")
     location = _locations.read(contract.rules.location, f"{where}.location")
     there = found(location, base, options, f"{where}.options")
+    expected = tuple(c.name for c in contract.columns)
+
+    def read(some: list[MediaFile]) -> Iterator[Batch]:
+        return batches(some, pattern, options.max_object_bytes, options.reader, location.text, expected)
+
     if contract.rules.delivery == "snapshot":
-        yield Delivery(
-            _content(there),
-            location.text,
-            batches(there, pattern, options.max_object_bytes, options.reader, location.text),
-        )
+        yield Delivery(_content(there), location.text, read(there))
         return
     seen = _marks(bookmark)
     closed = sum(not f.readable for f in there)
@@ -93,7 +94,7 @@ def deliveries(contract: Contract, base: Path, options: MediaOptions, bookmark: 
         landed: list[bool] = []
         kept = [*kept, *(f.mark for f in some if f.mark)][-KEPT:]
         yield Delivery(
-            _content(some), location.text, batches(some, pattern, options.max_object_bytes, options.reader, location.text),
+            _content(some), location.text, read(some),
             bookmark=partial(_bookmark, kept), landed=partial(landed.append, True),
         )  # fmt: skip
         if not landed:  # the next bookmark would pass over these
