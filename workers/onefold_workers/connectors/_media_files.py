@@ -130,7 +130,7 @@ def pattern_of(text: str | None, where: str) -> re.Pattern[str] | None:
         )
     parts = re.split(_NAME, text)
     regex = "".join(
-        f"(?P<{p}>[^/]+?)" if n % 2 else re.escape(p).replace(r"\*", "[^/]*") for n, p in enumerate(parts)
+        f"(?P<{p}>[^/]+)" if n % 2 else re.escape(p).replace(r"\*", "[^/]*") for n, p in enumerate(parts)
     )
     return re.compile(f"(?:^|/){regex}$")
 
