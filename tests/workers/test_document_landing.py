@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from onefold_storage.documents import key_of, stored
+from onefold_storage.erasure import erase
 from onefold_storage.places import undeclared
 
 
@@ -71,6 +72,15 @@ def test_calls_land_once_and_follow_their_person(lake: Any, make: Any, tmp_path:
     lake.integrate(home)
     assert len(lake.documents(home)) == 5
     assert len(stored(home.lake.objects)) == 3
+
+    receipt = erase(home, "g-ann", lake.NOW)
+    assert receipt.complete
+    assert set(stored(home.lake.objects)) == {key, key_of(hashlib.sha256(make.wav(0.5)).hexdigest())}
+    assert {r["contact_key"] for r in lake.documents(home)} == {"calls:+442079460102"}
+    lake.put(home, "calls/+442079460101/d.wav", make.wav(3.5))
+    (again,) = lake.land(home, "calls").packages
+    assert (again.landed, again.suppressed) == (0, 1)
+    assert len(stored(home.lake.objects)) == 2, "nothing of an erased person is stored again"
 
 
 def test_every_kind_of_file_and_every_bad_one_is_accounted_for(lake: Any, make: Any, tmp_path: Path) -> None:

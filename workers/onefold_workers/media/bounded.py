@@ -72,7 +72,7 @@ class Reader:
             self._process = subprocess.Popen(  # noqa: S603 - this very program
                 [sys.executable, "-m", "onefold_workers.media.child", str(handle), str(self._memory)],
                 pass_fds=[handle], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                close_fds=True, cwd=os.sep,
+                close_fds=True, cwd=os.sep, env={},  # no secret of ours is within its reach
             )  # fmt: skip
         self._connection = ours
         return ours
