@@ -203,3 +203,19 @@ def test_a_sample(mail: Mailbox, tmp_path: Path) -> None:
     options = {"username": "ann", "password": "${MAIL_TEST_PASSWORD}"}
     table, name, _ = connectors.sample(mail.url, tmp_path, options=options)
     assert (name, table.column("subject").to_pylist()) == ("imap", ["a"])
+
+
+def test_attachments_land_as_documents(mail: Mailbox, tmp_path: Path, make: Any) -> None:
+    message = EmailMessage()
+    message["Subject"], message["From"], message["Message-ID"] = "An invoice", "b@example.org", "<1@x>"
+    message.set_content("Hello")
+    message.add_attachment(make.pdf(), maintype="application", subtype="pdf", filename="invoice.pdf")
+    mail.put("nothing attached", raw=message.as_bytes())
+    assert _counts(_land(tmp_path, mail.url, attachments=True)) == [(1, 0, 0)]
+    mail.put("nothing again")
+    assert _counts(_land(tmp_path, mail.url, attachments=True)) == [(0, 0, 0)]
+    assert _land(tmp_path, mail.url, attachments=True) == Landed("mails")
+    lake = Installation(StorageSettings(home=tmp_path / "home")).lake
+    (row,) = lake.scan("bronze/mails").collect().to_dicts()
+    assert (row["from_address"], row["text"]) == ("b@example.org", "Invoice 4711 for Ann\n\nThank you")
+    assert lake.objects.get(orjson.loads(row["_extra"])["object"]) == make.pdf()
