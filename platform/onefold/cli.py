@@ -14,6 +14,7 @@ import typer
 from onefold.commands import (
     backup,
     demo,
+    documents,
     failed,
     flows,
     identity,
@@ -76,6 +77,7 @@ for name, command in storage_pools.COMMANDS.items():
 app.add_typer(keys.app, name="key", help="API keys: create, list, revoke.")
 app.add_typer(identity.app, name="identity", help="Who is who: explain, review, merge, unmerge, pin, override.")
 app.command("link")(identity.link)
+app.add_typer(documents.app, name="document", help="A customer's recordings, photos, mails: list, fetch.")
 
 
 def main() -> None:

@@ -6,8 +6,9 @@ Connectors (floor 2) produce these, landing (floor 1) consumes them, so the word
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 
@@ -24,6 +25,19 @@ class BadRow:
 
 
 @dataclass(frozen=True)
+class Document:
+    """An object that the row at this place names by its key (`documents.key_of`): a photo, a mail's attachment.
+
+    `sha256` and `size` are those of the bytes that `read` opens; it is asked in any thread, once or never.
+    """
+
+    row_id: int
+    sha256: str
+    size: int
+    read: Callable[[], AbstractContextManager[IO[bytes]]]
+
+
+@dataclass(frozen=True)
 class Batch:
     """Rows as the source sent them and where they stood.
 
@@ -32,6 +46,7 @@ class Batch:
     `row_ids`: one int64 a row, its place in the delivery from 0, bad rows counted.
     `bad`: rows of this stretch that could not be read.
     `repeated`, `suppressed`: rows that are in neither, since they landed before, or are a person's who was erased.
+    `documents`: objects that its rows name; they are stored before the rows are, those of suppressed rows never.
     """
 
     rows: pa.Table
@@ -39,6 +54,7 @@ class Batch:
     bad: tuple[BadRow, ...] = field(default=())
     repeated: int = 0
     suppressed: int = 0
+    documents: tuple[Document, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import polars as pl
 
+from onefold_storage.contracts import Contract
 from onefold_storage.deliveries import BadRow
 from onefold_storage.errors import NotFound
 from onefold_storage.identifiers import identifiers, normal_form
@@ -28,7 +29,7 @@ _KEYS = ("record_key", "contact_key", "from_key", "to_key", "left_key", "right_k
 
 def records(installation: Installation, name: str, person: Person) -> int:
     """Rows of a silver or identity table that carry a record key of the person's, or a consent of an identifier."""
-    return _rewrite(installation, name, _by_records(person), [*_KEYS, "subject_kind", "subject"])
+    return _rewrite(installation, name, by_records(person), [*_KEYS, "subject_kind", "subject"])
 
 
 def customers(installation: Installation, name: str, person: Person) -> int:
@@ -42,21 +43,26 @@ def bronze(installation: Installation, name: str, person: Person) -> int:
 
     Waits for the package that is landing, which may have been checked before the person was suppressed.
     """
-    lake, source = installation.lake, name.split("/", 1)[1]
+    source = name.split("/", 1)[1]
     contract = known_contracts(installation).get(source)
-    wanted = person.identifiers
-    with lake.lock(f"land:{source}"):
-        places = _places(installation, source, person)
-
-        def gone(rows: pl.DataFrame) -> pl.Series:
-            at = rows.select(pl.struct("_package_id", "_row_id")).to_series()
-            found = at.is_in(places.to_struct().implode()) if places.height else at.is_null()
-            for scheme, values in identifiers(contract, rows) if contract else ():
-                found = found | values.is_in([v for s, v in wanted if s == scheme]).fill_null(value=False)
-            return found
-
+    with installation.lake.lock(f"land:{source}"):
+        gone = by_places(installation, source, contract, person)
         columns = ["_package_id", "_row_id", *(contract.by_name if contract else ())]
         return _rewrite(installation, name, gone, columns)
+
+
+def by_places(installation: Installation, source: str, contract: Contract | None, person: Person) -> Gone:
+    """Which of a source's bronze rows are the person's. Hold the source's landing lock."""
+    places, wanted = _places(installation, source, person), person.identifiers
+
+    def gone(rows: pl.DataFrame) -> pl.Series:
+        at = rows.select(pl.struct("_package_id", "_row_id")).to_series()
+        found = at.is_in(places.to_struct().implode()) if places.height else at.is_null()
+        for scheme, values in identifiers(contract, rows) if contract else ():
+            found = found | values.is_in([v for s, v in wanted if s == scheme]).fill_null(value=False)
+        return found
+
+    return gone
 
 
 def failed_events(installation: Installation, name: str, person: Person) -> int:
@@ -69,6 +75,13 @@ def failed_events(installation: Installation, name: str, person: Person) -> int:
     for source in sorted({*contracts, *landed}):
         with installation.lake.lock(f"land:{source}"):
             pass
+    assert name == FAILED_EVENTS.name
+    gone = by_suppression(installation, contracts)
+    return _rewrite(installation, name, gone, ["source", "row_id", "rule", "raw"]) if person.identifiers else 0
+
+
+def by_suppression(installation: Installation, contracts: dict[str, Contract]) -> Gone:
+    """Which failed events hold an identifier that is on the suppression list."""
     suppressor = Suppressor(installation.ledger.suppression, installation.keyed_hash)
 
     def gone(rows: pl.DataFrame) -> pl.Series:
@@ -79,8 +92,7 @@ def failed_events(installation: Installation, name: str, person: Person) -> int:
             found = found.scatter(part["_at"].filter(pl.Series(listed, dtype=pl.Boolean)), True)
         return found
 
-    assert name == FAILED_EVENTS.name
-    return _rewrite(installation, name, gone, ["source", "row_id", "rule", "raw"]) if person.identifiers else 0
+    return gone
 
 
 def derived_objects(installation: Installation, name: str, person: Person) -> int:  # noqa: ARG001 - all of it goes
@@ -124,7 +136,8 @@ def _rewrite(installation: Installation, name: str, gone: Gone, columns: list[st
         return rewrite(installation.lake, name, gone, columns) if installation.lake.exists(name) else 0
 
 
-def _by_records(person: Person) -> Gone:
+def by_records(person: Person) -> Gone:
+    """Which rows carry a record key of the person's, or a consent of an identifier of theirs."""
     keys = sorted(person.record_keys)
     values = {s: [v for x, v in person.identifiers if x == s] for s, _ in person.identifiers}
 
@@ -147,7 +160,7 @@ def _by_records(person: Person) -> Gone:
 
 def _places(installation: Installation, source: str, person: Person) -> pl.DataFrame:
     """Package and row of everything in silver that came from the source and is the person's."""
-    gone, lake = _by_records(person), installation.lake
+    gone, lake = by_records(person), installation.lake
     found = [pl.DataFrame(schema={"_package_id": pl.String, "_row_id": pl.Int64})]
     for table in SILVER:
         if lake.exists(table.name):

@@ -25,6 +25,7 @@ from onefold_storage.ledger_tables import api_keys
 
 SCOPES: Final = {
     "read:customers": "read a customer's profile, permissions and interactions",
+    "read:documents": "list a customer's documents (recordings, photos, mails) and fetch them",
     "read:scores": "read ranked lists, segments and models",
     "read:sources": "read the state of sources",
     "read:metrics": "read operational metrics",

@@ -20,6 +20,7 @@ from onefold_storage.checking import Checked, check
 from onefold_storage.clock import Clock
 from onefold_storage.contracts import Contract
 from onefold_storage.deliveries import BadRow, Batch, Delivery
+from onefold_storage.documents import keep
 from onefold_storage.drift import Drift, remember
 from onefold_storage.errors import BadInput, OnefoldError
 from onefold_storage.evolution import bronze_shape
@@ -161,6 +162,9 @@ class Lander:
             rows = rows.filter(pc.invert(gone))
         hidden = lookup.suppressed_bad(contract, checked.bad)
         bad = tuple(b for b, listed in zip(checked.bad, hidden, strict=True) if not listed)
+        if batch.documents:
+            there = {*rows.column("_row_id").to_pylist(), *(b.row_id for b in bad)}
+            keep(self._lake, contract.id, [d for d in batch.documents if d.row_id in there])
         suppressed = checked.table.num_rows - rows.num_rows + sum(hidden)
         return _Passed(batch, Checked(rows, bad), suppressed)
 

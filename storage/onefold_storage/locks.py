@@ -54,8 +54,9 @@ class AdvisoryLocks:
     """Locks of all machines that share a PostgreSQL ledger."""
 
     def __init__(self, url: str) -> None:
+        # A connection a lock: whoever takes documents away holds one for every source that stores them.
         self._engine = create_engine(
-            url, pool_size=1, max_overflow=20, pool_pre_ping=True, isolation_level="AUTOCOMMIT"
+            url, pool_size=1, max_overflow=60, pool_pre_ping=True, isolation_level="AUTOCOMMIT"
         )
 
     @contextmanager

@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from onefold_storage.compaction import bins, compact
+from onefold_storage.documents import sweep_documents
 from onefold_storage.errors import NotFound
 from onefold_storage.installation import FLOW, Installation
 from onefold_storage.lake import Lake
@@ -52,7 +53,10 @@ class TableUpkeep:
 
 @dataclass(frozen=True)
 class Upkeep:
-    """What maintenance came to: by table, then leftovers of writers that died, bytes freed in all."""
+    """What maintenance came to: by table, then leftovers of writers that died, bytes freed in all.
+
+    `documents`: objects that no row names any more.
+    """
 
     dry_run: bool
     tables: tuple[TableUpkeep, ...]
@@ -62,6 +66,7 @@ class Upkeep:
     replays: int
     freed: int = 0
     busy: tuple[str, ...] = field(default=())
+    documents: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """As facts for machines; tables where nothing was to do are left out."""
@@ -71,7 +76,7 @@ class Upkeep:
     def line(self) -> str:
         """For people."""
         files, into = sum(t.compacted for t in self.tables), sum(t.into for t in self.tables)
-        removed = sum(t.removed for t in self.tables) + self.leftovers
+        removed = sum(t.removed for t in self.tables) + self.leftovers + self.documents
         would = "would be " if self.dry_run else ""
         told = [f"{files:,} small files {would}written into {into:,}"] if files else []
         told += [f"{removed:,} files {would}removed ({self.freed / 2**20:,.1f} MiB)"] if removed else []
@@ -105,13 +110,18 @@ def maintain(
             tables.append(_table(lake, name, retention, dry_run=dry_run))
         say("what writers left behind")
         rest = leftovers(lake, retention, dry_run=dry_run)
+        say("documents that no row names")
+        orphans = sweep_documents(lake, retention, dry_run=dry_run)
         areas = _areas(lake, dry_run=dry_run)
         pruned = _publications(installation, dry_run=dry_run)
     if not dry_run:
         installation.ledger.settle()
-    busy = (*(t.table for t in tables if t.busy), *(["leftovers"] if rest.busy else []))
-    freed = sum(t.freed for t in tables) + rest.size + areas.size
-    return Upkeep(dry_run, tuple(tables), rest.objects, areas.objects, pruned, replays, freed, busy)
+    waiting = [n for n, part in (("leftovers", rest), ("documents", orphans)) if part.busy]
+    busy = (*(t.table for t in tables if t.busy), *waiting)
+    freed = sum(t.freed for t in tables) + rest.size + areas.size + orphans.size
+    return Upkeep(
+        dry_run, tuple(tables), rest.objects, areas.objects, pruned, replays, freed, busy, orphans.objects
+    )
 
 
 def _table(lake: Lake, name: str, retention: timedelta, *, dry_run: bool) -> TableUpkeep:

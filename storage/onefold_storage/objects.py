@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, BinaryIO, cast
@@ -61,6 +63,36 @@ class Objects:
         """Write an object of a bucket unless one is there, and say whether it was written."""
         return bool(self._fs.put_new(self.path(key), data))
 
+    @told()
+    def put_stream(self, key: str, chunks: Iterable[bytes]) -> None:
+        """As `put`, with bounded memory. Where reading a chunk raises, nothing of the object is kept."""
+        path = self.path(key)
+        if self.local:
+            os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103,PTH120
+            aside = f"{path}.{uuid.uuid4().hex}.tmp"
+            try:
+                with open(aside, "wb") as local:  # noqa: PTH123
+                    local.writelines(chunks)
+                    local.flush()
+                    os.fsync(local.fileno())
+                os.replace(aside, path)  # noqa: PTH105
+            except BaseException:
+                with suppress(OSError):
+                    os.unlink(aside)  # noqa: PTH108
+                raise
+            self.sync(key)
+            return
+        file = self._fs.open(path, "wb")
+        try:
+            for chunk in chunks:
+                file.write(chunk)
+        except BaseException:
+            file.closed = True  # closing would complete the upload of what is not whole
+            with suppress(Exception):
+                file.discard()
+            raise
+        file.close()
+
     def sync(self, key: str) -> None:
         """Make an object written through `open` durable, with its folder entry; nothing to do on a bucket."""
         if not self.local:
@@ -78,6 +110,15 @@ class Objects:
         """An object's bytes, or None."""
         try:
             return cast("bytes", self._fs.cat_file(self.path(key)))
+        except FileNotFoundError:
+            return None
+
+    @told()
+    def head(self, key: str, size: int) -> bytes | None:
+        """An object's first bytes, at most `size` of them, or None."""
+        try:  # a bucket refuses a range of nothing
+            there = int(self._fs.size(self.path(key)))
+            return cast("bytes", self._fs.cat_file(self.path(key), start=0, end=min(size, there))) if there else b""
         except FileNotFoundError:
             return None
 

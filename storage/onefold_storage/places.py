@@ -13,7 +13,7 @@ from typing import Literal
 
 from sqlalchemy import create_engine, inspect
 
-from onefold_storage import erasers, spool_erasing
+from onefold_storage import document_erasing, erasers, spool_erasing
 from onefold_storage.erasers import Eraser
 from onefold_storage.installation import Installation
 from onefold_storage.schema import TABLES
@@ -66,6 +66,9 @@ _TABLES = (
 _OBJECTS = (
     Place("objects", "work/*", "rows gathered by customer, made again when needed", erasers.derived_objects),
     Place("objects", "publications/*", "serving snapshots", erasers.publications),
+    Place(
+        "objects", "documents/*", "photos, recordings, attachments, by their content", document_erasing.documents
+    ),
     Place("objects", "packages/*", "none: counts of load packages, and where they came from"),
     Place("objects", "law/*", "none in clear: keyed hashes, opaque IDs, and what was wished or erased"),
     Place("objects", "maintenance/*", "none: digests of tables' files"),

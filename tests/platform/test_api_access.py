@@ -15,6 +15,7 @@ from onefold.api.answers import ProblemAnswer
 ROUTES = {
     ("GET", "/v1/customers/g0000003"): "read:customers",
     ("GET", "/v1/customers/g0000003/interactions"): "read:customers",
+    ("GET", "/v1/customers/g0000003/documents"): "read:documents",
     ("POST", "/v1/customers/search"): "search",
     ("GET", "/v1/scores/churn?data_use=marketing&channel=email"): "read:scores",
     ("GET", "/v1/segments"): "read:scores",
@@ -48,6 +49,7 @@ def test_the_table_of_routes_is_complete(client: TestClient) -> None:
         ("POST", "/v1/ingest/{source}"),
         ("GET", "/v1/ingest/{source}/receipts/{receipt}"),
     }  # test_api_ingest.py
+    known |= {("GET", "/v1/customers/{golden_id}/documents/{document}")}  # test_documents.py
     described = {p: m for p, m in described.items() if not p.startswith("/v1/identity")}  # test_identity.py
     assert {(m.upper(), p) for p, methods in described.items() for m in methods} == known | {("GET", "/health")}
     for path, methods in described.items():

@@ -12,6 +12,7 @@ from onefold import web
 from onefold.api import (
     consents,
     customers,
+    documents,
     errors,
     health,
     identity,
@@ -34,6 +35,7 @@ _RESOURCES = (
     customers,
     search,
     interactions,
+    documents,
     scores,
     consents,
     segments,

@@ -135,6 +135,21 @@ INTERACTIONS: Final[dict[str, Any]] = {
     "next_cursor": "WyIwMDAwMTIiXQ",
 }
 
+DOCUMENTS: Final[dict[str, Any]] = {
+    "golden_id": "g_7f3a52c09d1e4b68",
+    "total": 3,
+    "documents": [
+        {
+            "id": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            "source": "call_recordings",
+            "media_type": "audio/wav",
+            "at": "2017-11-21T17:40:00Z",
+            "bytes": 1440044,
+            "facts": {"kind": "audio", "duration_s": 90.0, "codec": "PCM"},
+        }
+    ],
+}
+
 RANKED: Final[dict[str, Any]] = {
     "model": "churn",
     "model_version": "3",

@@ -181,6 +181,25 @@ class Interactions(Shape):
     next_cursor: str | None
 
 
+class Document(Shape):
+    """A recording, photo, mail or other document of the customer's, as the lake has it."""
+
+    id: str = Field(description="SHA-256 of the object; fetch it by this")
+    source: str
+    media_type: str | None = Field(examples=["audio/wav"])
+    at: datetime
+    bytes: int | None
+    facts: dict[str, Any] = Field(description="what the file says of itself, by name")
+
+
+class Documents(Shape):
+    """A customer's documents, newest first."""
+
+    golden_id: str
+    total: int
+    documents: list[Document]
+
+
 class Ranked(Shape):
     """One customer of a ranked list: why, and with what offer."""
 

@@ -75,7 +75,8 @@ def test_what_is_not_there_is_named(tmp_path: Path, read_all, location: str, mes
 def test_the_option_says_the_format(read_bytes) -> None:
     assert read_bytes(b"a\n1\n", "some.xyz", format="csv").values == [{"a": "1"}]
     with pytest.raises(
-        BadInput, match="format 'fax' is unknown; known are arrow, csv, excel, json, mbox, ndjson, parquet, weblog"
+        BadInput,
+        match="format 'fax' is unknown; known are arrow, csv, excel, export, json, mbox, ndjson, parquet, weblog",
     ):
         read_bytes(b"a\n1\n", "some.xyz", format="fax")
 

@@ -9,6 +9,7 @@ import runpy
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
@@ -159,3 +160,19 @@ def _killed(folder: Path, url: str, wait: float) -> None:
     time.sleep(wait)
     process.kill()
     process.join()
+
+
+def test_attachments_land_as_documents(mail: Any, tmp_path: Path, make: Any) -> None:
+    message = EmailMessage()
+    message["Subject"], message["From"], message["Message-ID"] = "An invoice", "b@example.org", "<1@x>"
+    message.set_content("Hello")
+    message.add_attachment(make.pdf(), maintype="application", subtype="pdf", filename="invoice.pdf")
+    mail.put("nothing attached", raw=message.as_bytes())
+    assert _counts(_land(tmp_path, mail.url, attachments=True)) == [(1, 0, 0)]
+    mail.put("nothing again")
+    assert _counts(_land(tmp_path, mail.url, attachments=True)) == [(0, 0, 0)]
+    assert _land(tmp_path, mail.url, attachments=True) == Landed("mails")
+    lake = Installation(StorageSettings(home=tmp_path / "home")).lake
+    (row,) = lake.scan("bronze/mails").collect().to_dicts()
+    assert (row["from_address"], row["text"]) == ("b@example.org", "Invoice 4711 for Ann\n\nThank you")
+    assert lake.objects.get(orjson.loads(row["_extra"])["object"]) == make.pdf()

@@ -13,7 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from onefold_storage.documents import key_of
 from onefold_storage.errors import BadInput
+from onefold_workers import connectors
 from onefold_workers.connectors import _mail
 
 
@@ -53,6 +55,39 @@ def test_a_mailbox_of_some_thousand(tmp_path: Path, read_all: Callable[..., Any]
         "application/pdf",
         12,
     )
+
+
+def test_attachments_are_documents(tmp_path: Path, contract: Callable[..., Any], make: Any) -> None:
+    box = mailbox.mbox(str(tmp_path / "in.mbox"))
+    sent = {"Rechnung ü.pdf": make.pdf(), "shop.jpg": make.photo(), "empty.txt": b""}
+    for n in range(3):
+        mail = _mail_of(n)
+        if n == 1:
+            mail.add_attachment(
+                sent["Rechnung ü.pdf"], maintype="application", subtype="pdf", filename="Rechnung ü.pdf"
+            )
+            mail.add_attachment(sent["shop.jpg"], maintype="image", subtype="jpeg", filename="shop.jpg")
+            mail.add_attachment(b"", maintype="text", subtype="plain", filename="empty.txt")
+            mail.add_attachment(_mail_of(9))
+        box.add(mail)
+    box.flush()
+    with (tmp_path / "in.mbox").open("ab") as file:
+        file.write(b"\nFrom x\nno header\n\n")
+    (delivery,) = connectors.deliveries(contract("in.mbox", attachments=True), tmp_path)
+    batches = list(delivery.batches)
+    rows = [r for b in batches for r in b.rows.to_pylist()]
+    assert [r["name"] for r in rows] == ["Rechnung ü.pdf", "shop.jpg", None]
+    assert {(r["message_id"], r["from_address"]) for r in rows} == {("<1@example.org>", "zoe@example.org")}
+    assert (rows[0]["kind"], rows[0]["pages"], rows[0]["text"]) == ("pdf", "2", "Invoice 4711 for Ann\n\nThank you")
+    assert (rows[1]["media_type"], rows[1]["device"]) == ("image/jpeg", "Canon EOS 80D")
+    assert (rows[2]["kind"], rows[2]["title"], rows[2]["author"]) == ("mail", "Grüße 9", "zoe@example.org")
+    documents = [d for b in batches for d in b.documents]
+    assert [(d.row_id, key_of(d.sha256)) for d in documents] == [(n, r["object"]) for n, r in enumerate(rows)]
+    for document, name in zip(documents, ("Rechnung ü.pdf", "shop.jpg"), strict=False):
+        with document.read() as opened:
+            data = opened.read()
+        assert (data, len(data)) == (sent[name], document.size)
+    assert [(b.row_id, b.rule) for batch in batches for b in batch.bad] == [(3, "mail")]
 
 
 ODD = [

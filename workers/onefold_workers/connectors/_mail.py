@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import mimetypes
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 from email.utils import getaddresses, parsedate_to_datetime
+from itertools import islice
+from pathlib import PurePosixPath
 from typing import Any
 
 import orjson
@@ -86,19 +90,41 @@ def _text(mail: EmailMessage) -> str | None:
     return content[:_MAX_TEXT].encode("utf-8", "replace").decode().strip() or None
 
 
+def attached(raw: bytes) -> list[tuple[str, str, bytes]]:
+    """Name, extension (by the name, else by the declared type) and bytes of each attachment of a mail.
+
+    Empty ones are left out; of broken MIME there is what came before the fault.
+    """
+    mail = message_from_bytes(raw, policy=policy.default)
+    if not isinstance(mail, EmailMessage):
+        return []
+    return [(name, _extension(name, kind), data) for name, kind, data in _parts(mail) if data]
+
+
+def _extension(name: str, kind: str) -> str:
+    return (PurePosixPath(name).suffix or mimetypes.guess_extension(kind) or "").lower().removeprefix(".")
+
+
 def _attachments(mail: EmailMessage) -> str | None:
-    found: list[dict[str, str | int]] = []
-    try:
-        for part in mail.iter_attachments():
-            payload = part.get_payload(decode=True)
-            data = payload if isinstance(payload, bytes) else b""
-            name = (part.get_filename() or "").encode("utf-8", "replace").decode()
-            digest = hashlib.sha256(data).hexdigest()
-            found.append(
-                {"name": name, "media_type": part.get_content_type(), "bytes": len(data), "sha256": digest}
-            )
-            if len(found) >= _PARTS:
-                break
-    except Exception:  # what came before the broken part stands
-        return orjson.dumps(found).decode() if found else None
+    found = [
+        {"name": name, "media_type": kind, "bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+        for name, kind, data in _parts(mail)
+    ]
     return orjson.dumps(found).decode() if found else None
+
+
+def _parts(mail: EmailMessage) -> Iterator[tuple[str, str, bytes]]:
+    """Name, media type and bytes of attachments; a mail within a mail is one as a whole."""
+    try:
+        for part in islice(mail.iter_attachments(), _PARTS):
+            name = (part.get_filename() or "").encode("utf-8", "replace").decode()
+            yield name, part.get_content_type(), _payload(part)
+    except Exception:  # what came before the broken part stands
+        return
+
+
+def _payload(part: Any) -> bytes:
+    if part.get_content_type() == "message/rfc822":
+        return bytes(part.get_content().as_bytes())
+    payload = part.get_payload(decode=True)
+    return payload if isinstance(payload, bytes) else b""

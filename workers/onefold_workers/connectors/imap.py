@@ -21,27 +21,27 @@ import pyarrow as pa
 from pydantic import Field
 
 from onefold_storage.contracts import Contract
-from onefold_storage.deliveries import BadRow, Batch, Delivery
+from onefold_storage.deliveries import Batch, Delivery
 from onefold_storage.errors import BadInput, Unavailable
 from onefold_workers.connectors import _locations
 from onefold_workers.connectors._connector import Connector, Options
-from onefold_workers.connectors._mail import row
-from onefold_workers.connectors.formats.mbox import batch
+from onefold_workers.connectors._mail_rows import MailRows
 
 _TIMEOUT_S = 60
-_HEAD = 64 << 10
 _PACKAGE_BYTES = 64 << 20
 
 
 class ImapOptions(Options):
     """Whose mail. `location` is `imaps://host` (or `imap://host`, without TLS, for this machine alone).
 
+    `attachments`: a row an attachment instead of a row a mail; each is a document.
     `password`: named, as `${NAME}`. `mails`: of one load package. `ca_file`: certificates to trust beside the usual.
     """
 
     username: str
     password: str
     folder: str = "INBOX"
+    attachments: bool = False
     mails: int = Field(default=500, ge=1, le=10_000)
     max_mail_bytes: int = Field(default=32 << 20, ge=1)
     ca_file: str | None = None
@@ -83,9 +83,7 @@ def sample(text: str, _base: Path, rows: int, options: ImapOptions) -> tuple[pa.
     """
     with _folder(_locations.read(text), options, "location") as (server, _):
         newest = _numbers(server, "ALL")[-min(rows, 200) :]
-        return pa.concat_tables(
-            [b.rows for b in _batches(server, newest, options, "imap")] or [batch([], [], []).rows]
-        ), {}
+        return pa.concat_tables([b.rows for b in _batches(server, newest, options, "imap")]), {}
 
 
 def _same(mark: dict[str, Any]) -> dict[str, Any]:
@@ -142,28 +140,13 @@ def _numbers(server: imaplib.IMAP4, query: str) -> list[int]:
 
 
 def _batches(server: imaplib.IMAP4, numbers: list[int], options: ImapOptions, origin: str) -> Iterator[Batch]:
-    rows: list[dict[str, str | None]] = []
-    ids: list[int] = []
-    bad: list[BadRow] = []
-    held = 0
-    for at, number in enumerate(numbers):
-        raw = _body(server, number, f"<0.{options.max_mail_bytes + 1}>")
-        where = f"{origin}: mail {number}"
-        if len(raw) > options.max_mail_bytes:
-            bad.append(
-                BadRow(at, "too_long", f"{where}: expected at most {options.max_mail_bytes} bytes", raw[:_HEAD])
-            )
-        else:
-            try:
-                rows.append(row(raw))
-                ids.append(at)
-            except ValueError as error:
-                bad.append(BadRow(at, "mail", f"{where}: expected a mail: {error}", raw))
-        held += len(raw)
-        if held > _PACKAGE_BYTES:
-            yield batch(rows, ids, bad)
-            rows, ids, bad, held = [], [], [], 0
-    yield batch(rows, ids, bad)
+    with MailRows(attachments=options.attachments, most=_PACKAGE_BYTES) as rows:
+        for number in numbers:
+            raw = _body(server, number, f"<0.{options.max_mail_bytes + 1}>")
+            rows.add(raw, f"{origin}: mail {number}", size=len(raw), limit=options.max_mail_bytes)
+            if rows.full:
+                yield rows.take()
+        yield rows.take()
 
 
 def _body(server: imaplib.IMAP4, number: int, part: str) -> bytes:

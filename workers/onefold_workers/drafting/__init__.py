@@ -17,6 +17,7 @@ from onefold_workers.drafting.contract_text import column_lines, contract
 from onefold_workers.drafting.headers import is_truth
 from onefold_workers.drafting.kinds import Guess, guesses
 from onefold_workers.drafting.maps import maps
+from onefold_workers.drafting.media import draft_media, said_of_files
 from onefold_workers.drafting.profile import Profile, profile
 from onefold_workers.drafting.roles import Roles, country_of, roles
 from onefold_workers.drafting.types import column_type
@@ -52,6 +53,9 @@ def draft(
     Raises BadInput where the sample has no column.
     """
     name = source_name(source)
+    if connector == "media":
+        profiles, found, _ = understand(said_of_files(sample), name)
+        return draft_media(name, location, options or {}, profiles, found, country_of(profiles, found))
     profiles, found, role = understand(sample, name)
     if not profiles:
         raise BadInput(f"{location}: expected a table with columns, found none")

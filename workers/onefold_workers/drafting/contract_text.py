@@ -79,6 +79,7 @@ def contract(
     maps: list[tuple[Map, str]],
     country: str | None,
     left_out: list[str],
+    delivery: str = "append",
 ) -> str:
     """The whole contract as text."""
     lines = [
@@ -115,7 +116,7 @@ def contract(
     if options:
         lines.append(f"      options: {flow(options)}")
     lines += [
-        "      delivery: append",
+        f"      delivery: {delivery}",
         "      lawful_basis: consent",
         "      data_use: [analytics]",
         "      freshness: P1D",

@@ -266,8 +266,8 @@ def _without_erased(lines: Lines, frame: Frame) -> Iterator[Batch]:
     yield _nothing(suppressed=gone)
 
 
-def _nothing(bad: tuple[BadRow, ...] = (), **counts: int) -> Batch:
-    return Batch(pa.table({}), pa.array([], pa.int64()), bad, **counts)
+def _nothing(bad: tuple[BadRow, ...] = (), *, repeated: int = 0, suppressed: int = 0) -> Batch:
+    return Batch(pa.table({}), pa.array([], pa.int64()), bad, repeated, suppressed)
 
 
 def _told(package: Package) -> dict[str, Any]:

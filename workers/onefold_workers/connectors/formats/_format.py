@@ -21,6 +21,7 @@ class FileOptions(Options):
     `encoding`: of text formats; by default UTF-8, or what a byte order mark says.
     `delimiter`, `quote`: of CSV; one ASCII character each, `quote: ""` turns quoting off.
     `header`: column names for a CSV file that has no header line.
+    `attachments`: of mailboxes, a row an attachment instead of a row a mail; each is a document.
     `records`: for JSON, the key of the array that holds the rows.
     `max_bytes`: for JSON and Excel documents, which are read whole. `max_row_bytes`: of one row of text.
     `sheet`: of Excel; by default the first one.
@@ -34,6 +35,7 @@ class FileOptions(Options):
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
     quote: str = Field(default='"', max_length=1)
     header: tuple[str, ...] | None = Field(default=None, min_length=1)
+    attachments: bool = False
     records: str | None = None
     max_bytes: int = Field(default=256 << 20, ge=1)
     sheet: str | None = None

@@ -4,56 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import pyarrow as pa
-
-from onefold_storage.deliveries import BadRow, Batch
-from onefold_workers.connectors._mail import COLUMNS, row
+from onefold_storage.deliveries import Batch
+from onefold_workers.connectors._mail_rows import MailRows
 from onefold_workers.connectors.formats._format import FileOptions, Format
 from onefold_workers.connectors.formats._input import InputFile
 
-ROWS = 500
 _BYTES = 16 << 20
 _HEAD = 64 << 10
 _PIECE = 1 << 20
 
 
 def read(file: InputFile, options: FileOptions, expected: tuple[str, ...]) -> Iterator[Batch]:
-    """The mails as rows of strings (`_mail.py`). What is no mail comes as a bad row (`mail`), as does a mail
-    larger than `max_bytes` (`too_long`), with its first 64 kB.
+    """The mails, or their attachments, as rows of strings (`_mail_rows.py`). What is no mail comes as a bad row
+    (`mail`), as does a mail larger than `max_bytes` (`too_long`), with its first 64 kB.
 
     Raises:
         BadInput: empty, or its first line does not begin with `From `.
     """
     del expected
-    number = held = 0
-    rows: list[dict[str, str | None]] = []
-    ids: list[int] = []
-    bad: list[BadRow] = []
-    for raw, size in _mails(file, options.max_bytes):
-        where = f"{file.name}: mail {number + 1}"
-        if size > options.max_bytes:
-            bad.append(BadRow(number, "too_long", f"{where}: expected at most {options.max_bytes} bytes", raw))
-        else:
-            try:
-                rows.append(row(raw))
-                ids.append(number)
-            except ValueError as error:
-                bad.append(BadRow(number, "mail", f"{where}: expected a mail: {error}", raw))
-        number += 1
-        held += len(raw)
-        if len(rows) >= ROWS or held >= _BYTES:
-            yield batch(rows, ids, bad)
-            rows, ids, bad, held = [], [], [], 0
-    if number == 0:
-        raise file.bad("the file is empty; expected mails")
-    if rows or bad:
-        yield batch(rows, ids, bad)
-
-
-def batch(rows: list[dict[str, str | None]], ids: list[int], bad: list[BadRow]) -> Batch:
-    """Mails as a batch."""
-    table = pa.table({c: pa.array([r[c] for r in rows], pa.string()) for c in COLUMNS})
-    return Batch(table, pa.array(ids, pa.int64()), tuple(bad))
+    number = 0
+    with MailRows(attachments=options.attachments, most=_BYTES) as rows:
+        for number, (raw, size) in enumerate(_mails(file, options.max_bytes), 1):
+            rows.add(raw, f"{file.name}: mail {number}", size=size, limit=options.max_bytes)
+            if rows.full:
+                yield rows.take()
+        if number == 0:
+            raise file.bad("the file is empty; expected mails")
+        if rows.any:
+            yield rows.take()
 
 
 def _mails(file: InputFile, limit: int) -> Iterator[tuple[bytes, int]]:

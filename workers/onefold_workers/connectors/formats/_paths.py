@@ -1,0 +1,58 @@
+"""Paths into JSON: `data[0].post.text`, `conversations[].messages`, `['an odd.name'].value`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+Step = str | int | None
+"""A key, a place in an array, or every element of one."""
+_STEP = re.compile(r"\.?(?:\['([^']+)'\]|\[(\d*)\]|([^.\[\]']+))")
+
+
+def steps(path: str) -> tuple[Step, ...]:
+    """The steps of a path.
+
+    Raises:
+        ValueError: it is none.
+    """
+    found: list[Step] = []
+    at = 0
+    while at < len(path):
+        match = _STEP.match(path, at)
+        if match is None:
+            raise ValueError("expected a path such as data[0].post or messages[].photos")
+        odd, place, name = match.groups()
+        found.append(odd or name or (int(place) if place else None))
+        at = match.end()
+    return tuple(found)
+
+
+def value(of: Any, path: tuple[Step, ...]) -> Any:
+    """What stands at a path, or None."""
+    for step in path:
+        if isinstance(step, str):
+            of = of.get(step) if isinstance(of, dict) else None
+        elif isinstance(step, int):
+            of = of[step] if isinstance(of, list) and step < len(of) else None
+    return of
+
+
+def every(
+    of: Any, path: tuple[Step, ...], above: tuple[dict[str, Any], ...] = ()
+) -> Iterator[tuple[Any, tuple[dict[str, Any], ...]]]:
+    """Everything at a path, with the objects around it, the nearest first. An array at its end gives its elements."""
+    if not path:
+        for item in of if isinstance(of, list) else [] if of is None else [of]:
+            yield item, above
+        return
+    step, rest = path[0], path[1:]
+    if step is None:
+        for item in of if isinstance(of, list) else ():
+            yield from every(item, rest, above)
+    elif isinstance(step, int):
+        if isinstance(of, list) and step < len(of):
+            yield from every(of[step], rest, above)
+    elif isinstance(of, dict) and step in of:
+        yield from every(of[step], rest, (of, *above))
