@@ -1,16 +1,32 @@
-"""Contact records as they stand: the latest version of each, deleted ones left out."""
+"""Contact records as they stand: the latest version of each, deleted ones left out.
+
+A device's record stands while one user alone is known on it. What happened there before anybody signed in is then that
+user's; of a device that several share nobody can say whose it is, so its record falls out, and what happened on it
+without a user belongs to no customer. So nobody is taken for another because both used one device.
+"""
 
 from __future__ import annotations
 
 import polars as pl
 
 from onefold_storage.lake import Lake
-from onefold_storage.schema import CONTACT_RECORDS, LINKS
+from onefold_storage.schema import CONTACT_RECORDS, LINKS, RELATIONS
+
+DEVICE = "device"
+"""The kind of relation that says which user a device is known to be of."""
 
 
 def current_records(lake: Lake) -> pl.DataFrame:
-    """Every contact record's latest version, sorted by record key."""
-    return latest(lake.scan(CONTACT_RECORDS.name)).collect()
+    """Every contact record's latest version, sorted by record key; devices that several users share left out."""
+    shared = shared_devices(lake)
+    return latest(lake.scan(CONTACT_RECORDS.name)).filter(~pl.col("record_key").is_in(shared.implode())).collect()
+
+
+def shared_devices(lake: Lake) -> pl.Series:
+    """Record keys of devices on which more than one user is known."""
+    known = latest(lake.scan(RELATIONS.name)).filter(kind=DEVICE).group_by("from_key")
+    users = known.agg(users=pl.col("to_key").n_unique()).filter(pl.col("users") > 1)
+    return users.select("from_key").sort("from_key").collect().to_series()
 
 
 def latest(rows: pl.LazyFrame) -> pl.LazyFrame:
