@@ -32,8 +32,8 @@ def contract(source: str, **rules: Any) -> str:
     return yaml.safe_dump(document)
 
 
-def with_wishes(source: str) -> str:
-    """A contract that reads a marketing consent out of identify's traits, as the draft shows it."""
+def with_everything(source: str) -> str:
+    """A contract with what the draft shows as remarks: a marketing consent out of identify's traits, and aliases."""
     document = yaml.safe_load(contract(source))
     document["schema"][0]["properties"].append({"name": "traits.marketing_consent", "logicalType": "string"})
     fields = {
@@ -43,7 +43,12 @@ def with_wishes(source: str) -> str:
     wish = {
         "table": "consents", "key": ["message_id", "traits.marketing_consent"], "effective_at": "at", "fields": fields,
     }  # fmt: skip
-    document["customProperties"][0]["value"]["maps"].append(wish)
+    ends = {
+        "from_key": {"column": "previous_id", "prefix": f"{source}:"},
+        "to_key": {"column": "user_id", "prefix": f"{source}:"}, "kind": {"constant": "alias"},
+    }  # fmt: skip
+    alias = {"table": "relations", "key": ["alias_id"], "effective_at": "at", "fields": ends}
+    document["customProperties"][0]["value"]["maps"] += [wish, alias]
     return yaml.safe_dump(document)
 
 

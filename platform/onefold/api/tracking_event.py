@@ -121,7 +121,7 @@ def _keys(found: dict[str, Any], picked: dict[str, Any], keyed: KeyedHash) -> di
         keys["interaction_id"] = found["message_id"]
     elif kind == "alias":
         known = found["previous_id"]
-        keys["alias_id"] = f"alias/{known}"
+        keys["alias_id"] = f"alias/{known}/{user}"
     elif kind == "group":
         keys["account_id"] = f"group/{found['group_id']}"
     elif kind == "identify":

@@ -6,7 +6,7 @@ from onefold_storage import contracts
 from onefold_workers.drafting.contract_text import flow
 
 _PLAIN = (
-    "type", "kind", "event", "name", "category", "channel", "anonymous_id", "group_id", "person_id", "device_id",
+    "type", "kind", "event", "name", "category", "channel", "anonymous_id", "previous_id", "group_id", "person_id", "device_id",
     "profile_id", "alias_id", "account_id", "interaction_id", "withheld",
 )  # fmt: skip
 _TIMES = ("received_at", "sent_at", "original_timestamp")
@@ -79,8 +79,6 @@ customProperties:
         - {table: contact_records, key: [profile_id], effective_at: at}
         # A device, from the moment on that a user is known on it: what happened on it before is then that user's.
         - {table: contact_records, key: [device_id], effective_at: at, fields: {external_ids: anonymous_id}}
-        # Another ID of the same user.
-        - {table: contact_records, key: [alias_id], effective_at: at}
         # Which user a device is of; one that several share belongs to none of them.
         - table: relations
           key: [device_id, user_id]
@@ -107,6 +105,11 @@ customProperties:
           key: [user_id, account_id]
           effective_at: at
           fields: {to_key: {column: account_id, prefix: "SOURCE:"}, kind: {constant: works_for}}
+        # Two IDs of one user, by alias: only where no browser sends, since whoever sends it makes two users one.
+        # - table: relations
+        #   key: [alias_id]
+        #   effective_at: at
+        #   fields: {from_key: {column: previous_id, prefix: "SOURCE:"}, to_key: {column: user_id, prefix: "SOURCE:"}, kind: {constant: alias}}
         # A wish, where identify tells one: add the column traits.marketing_consent above.
         # - table: consents
         #   key: [message_id, traits.marketing_consent]
@@ -121,7 +124,7 @@ def draft_tracking(source: str) -> str:
     lines = [_property(name) for name in _PLAIN]
     lines += [_property(name, "timestamp") for name in _TIMES]
     lines += [_property(name, "object") for name in _OBJECTS]
-    lines += [_property(name, rules={"kind": "external_id", "scheme": user}) for name in ("user_id", "previous_id")]
+    lines.append(_property("user_id", rules={"kind": "external_id", "scheme": user}))
     lines.append(_property("visitor_id", rules={"kind": "external_id", "scheme": f"{source}_visitor"[:63]}))
     lines += [_property(name, rules={"kind": kind}) for name, kind in _TRAITS.items()]
     lines += [_property(name) for name in _PATHS]
