@@ -98,6 +98,8 @@ def problem_of(connector: str, options: dict[str, Any]) -> str | None:
     except ValidationError as error:
         detail = error.errors(include_url=False, include_input=False)[0]
         at = ".".join(str(part) for part in detail["loc"]) or "options"
-        known = f"; {connector} knows {', '.join(model.model_fields)}" if detail["type"] == "extra_forbidden" else ""
+        known = (
+            f"; {connector} knows {', '.join(model.model_fields)}" if detail["type"] == "extra_forbidden" else ""
+        )
         return f"{at}: {detail['msg']}{known}"
     return None

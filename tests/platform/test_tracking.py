@@ -65,9 +65,15 @@ def test_a_browser_and_a_server_land_by_their_address_alone(
         Tracked.model_validate(answer.json())
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
     ordered = from_server("track", event="Order Completed", properties={"revenue": 12.5, "currency": "EUR"})
-    told = from_server("identify", traits={"email": "Maria@Example.org", "firstName": "Maria", "plan": {"name": "x"}})
+    told = from_server(
+        "identify", traits={"email": "Maria@Example.org", "firstName": "Maria", "plan": {"name": "x"}}
+    )
     body = gzip.compress(json.dumps(made["batch"](token, ordered, told)).encode())
-    headers = {"Content-Type": "application/json", "Content-Encoding": "gzip", "User-Agent": "analytics-python/2.3.5"}
+    headers = {
+        "Content-Type": "application/json",
+        "Content-Encoding": "gzip",
+        "User-Agent": "analytics-python/2.3.5",
+    }
     answer = client.post("/v1/batch", content=body, headers=headers | made["basic"](token))
     assert (answer.status_code, answer.json()) == (200, {"success": True})
     assert counts(installation) == {"sent": 4, "landed": 4, "failed": 0, "repeated": 0, "suppressed": 0}

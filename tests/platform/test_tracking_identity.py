@@ -82,7 +82,9 @@ class Shop:
         resolve_identities(self.home, contracts, accept_changes=True)
         gathered = gather(self.home)
         build_profiles(self.home, contracts, gathered)
-        held = lake.scan(LINKS.name).filter(pl.col("valid_to").is_null()).select("record_key", "golden_id").collect()
+        held = (
+            lake.scan(LINKS.name).filter(pl.col("valid_to").is_null()).select("record_key", "golden_id").collect()
+        )
         rows = [customer_rows(lake, gathered, "interactions", p).collect() for p in range(gathered.partitions)]
         path = pl.col("payload").str.json_path_match("$.['properties.path']")
         seen = pl.concat(rows).sort("effective_at").group_by("golden_id", maintain_order=True).agg(path)
@@ -105,7 +107,12 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shop, list[
             first, last = names[n % 7], f"{names[n % 5]}s{chr(97 + n % 26)}n"
             email = f"{first}.{last}{n}@example.org".lower()
             shop.identify(f"other-device-{n:04}", f"other-{n:04}", email=email, firstName=first, lastName=last)
-        for device, page in (("phone-1", "/tea"), ("phone-1", "/coffee"), ("family-pc", "/before"), ("old-sdk", "/a")):
+        for device, page in (
+            ("phone-1", "/tea"),
+            ("phone-1", "/coffee"),
+            ("family-pc", "/before"),
+            ("old-sdk", "/a"),
+        ):
             shop.visit(device, page)
         chapters = [shop.integrate()]
 
@@ -120,7 +127,9 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Shop, list[
         shop.send("track", event="Asked", userId="old-number", properties={"path": "/old"})
         shop.send("alias", previousId="old-number", userId="u-john")
         shop.identify(None, "u-john", **JOHN)
-        shop.send("group", "phone-1", userId="u-maria", groupId="g-1", traits={"name": "Acme Ltd", "industry": "Tea"})
+        shop.send(
+            "group", "phone-1", userId="u-maria", groupId="g-1", traits={"name": "Acme Ltd", "industry": "Tea"}
+        )
         chapters.append(shop.integrate())
 
         shop.identify("laptop-1", "u-maria", marketing_consent="no")

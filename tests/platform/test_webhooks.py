@@ -35,7 +35,10 @@ def contract(source: str, signature: dict[str, Any], **rules: Any) -> str:
         "connector": "webhook", "lawful_basis": "contract", "data_use": ["service"],
         "options": {"signature": signature}, **rules,
     }  # fmt: skip
-    properties = [{"name": "id", "logicalType": "string", "required": True}, {"name": "amount", "logicalType": "number"}]
+    properties = [
+        {"name": "id", "logicalType": "string", "required": True},
+        {"name": "amount", "logicalType": "number"},
+    ]
     return yaml.safe_dump(
         {
             "kind": "DataContract", "apiVersion": "v3.1.0", "id": source, "version": "1.0.0", "status": "active",
@@ -80,7 +83,9 @@ def test_each_style_lands_and_needs_no_key(installation: Installation, client: T
     sent = {
         "code": {"X-Hub-Signature-256": f"sha256={digest(EVENT).hexdigest()}"},
         "shop": {"X-Shopify-Hmac-Sha256": base64.b64encode(digest(EVENT, OLD).digest()).decode()},
-        "pay": {"Stripe-Signature": f"t={at},v1={'0' * 64},v1={digest(at.encode() + b'.' + EVENT).hexdigest()},v0=x"},
+        "pay": {
+            "Stripe-Signature": f"t={at},v1={'0' * 64},v1={digest(at.encode() + b'.' + EVENT).hexdigest()},v0=x"
+        },
     }
     for source, headers in sent.items():
         answer = client.post(f"/v1/webhooks/{source}", content=EVENT, headers=headers)

@@ -80,7 +80,10 @@ async def take(source: str, request: Request) -> Answer:
         )
     events = read(request, await request.body(), shared)
     return await answered(
-        shared, contract, events.invalid, _frame(shared.hashed, source, events, request.headers.get("idempotency-key"))
+        shared,
+        contract,
+        events.invalid,
+        _frame(shared.hashed, source, events, request.headers.get("idempotency-key")),
     )
 
 
@@ -174,7 +177,9 @@ async def verified(request: Request, shared: Context, token: str) -> Key:
         Unauthorised: it is not valid.
     """
     ring: KeyRing = request.app.state.keys
-    key = ring.known(token) or await asyncio.to_thread(ring.verify, shared.ledger.keys, token)
+    key = ring.known(token)
+    if key is None:
+        key = await asyncio.to_thread(ring.verify, shared.ledger.keys, token)
     request.state.actor = key.id
     return key
 

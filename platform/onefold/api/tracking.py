@@ -86,7 +86,9 @@ async def take(call: str, request: Request) -> Response:
     return _for_pages(request, Answer(told))
 
 
-_NO_KEY = "a write key is needed: as the user name of basic auth, as writeKey in the body, or as other keys are sent"
+_NO_KEY = (
+    "a write key is needed: as the user name of basic auth, as writeKey in the body, or as other keys are sent"
+)
 
 
 async def preflight(_call: str, request: Request) -> Response:

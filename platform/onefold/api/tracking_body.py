@@ -65,9 +65,7 @@ def parsed(body: bytes, kind: str) -> dict[str, Any]:
     except orjson.JSONDecodeError as error:
         value = _mended(body)
         if value is None:
-            raise FieldError(
-                "body", f"is not valid JSON (line {error.lineno}, column {error.colno})"
-            ) from None
+            raise FieldError("body", f"is not valid JSON (line {error.lineno}, column {error.colno})") from None
     if not isinstance(value, dict):
         raise FieldError("body", "expected a JSON object")
     return value

@@ -35,7 +35,9 @@ _signature = APIKeyHeader(
     name="X-Signature", auto_error=False, scheme_name="Signature",
     description="HMAC-SHA-256 of the body; the source's contract says in which header and style",
 )  # fmt: skip
-_REFUSED: Final = "no valid signature: it has to be of this source's secret, over the bytes that were sent, and recent"
+_REFUSED: Final = (
+    "no valid signature: it has to be of this source's secret, over the bytes that were sent, and recent"
+)
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     401: said("No signature, a wrong one, or one that is too old; or no such source"),
     413: said("The body or the number of events is beyond its bound"),
@@ -96,7 +98,10 @@ def _secrets(contract: Contract, rule: Signature) -> list[bytes]:
     from onefold_workers.connectors import _locations
 
     try:
-        return [_locations.secret(s, f"{contract.id}: onefold.options.signature.secret").value.encode() for s in rule.secret]
+        return [
+            _locations.secret(s, f"{contract.id}: onefold.options.signature.secret").value.encode()
+            for s in rule.secret
+        ]
     except BadInput as error:
         _log.error("webhooks are refused: %s", error)
         raise Unavailable(f"{contract.id}: its secret cannot be read; the log of the API says why") from error

@@ -36,7 +36,8 @@ def draft(
         bool, typer.Option("--http", help="The file is a sample of events that will be sent over HTTP.")
     ] = False,
     webhook: Annotated[
-        bool, typer.Option("--webhook", help="The file is a sample of events that another system will send, signed.")
+        bool,
+        typer.Option("--webhook", help="The file is a sample of events that another system will send, signed."),
     ] = False,
     tracking: Annotated[
         bool, typer.Option("--tracking", help="Events of tracking SDKs, which need no sample; give --name.")

@@ -6,8 +6,8 @@ from onefold_storage import contracts
 from onefold_workers.drafting.contract_text import flow
 
 _PLAIN = (
-    "type", "kind", "event", "name", "category", "channel", "anonymous_id", "previous_id", "group_id", "person_id", "device_id",
-    "profile_id", "alias_id", "account_id", "interaction_id", "withheld",
+    "type", "kind", "event", "name", "category", "channel", "anonymous_id", "previous_id", "group_id", "person_id",
+    "device_id", "profile_id", "alias_id", "account_id", "interaction_id", "withheld",
 )  # fmt: skip
 _TIMES = ("received_at", "sent_at", "original_timestamp")
 _OBJECTS = ("traits", "properties", "context", "rest")
@@ -83,7 +83,10 @@ customProperties:
         - table: relations
           key: [device_id, user_id]
           effective_at: at
-          fields: {from_key: {column: device_id, prefix: "SOURCE:"}, to_key: {column: user_id, prefix: "SOURCE:"}, kind: {constant: device}}
+          fields:
+            from_key: {column: device_id, prefix: "SOURCE:"}
+            to_key: {column: user_id, prefix: "SOURCE:"}
+            kind: {constant: device}
         - table: interactions
           key: [interaction_id]
           contact: {key: [person_id]}
@@ -109,12 +112,19 @@ customProperties:
         # - table: relations
         #   key: [alias_id]
         #   effective_at: at
-        #   fields: {from_key: {column: previous_id, prefix: "SOURCE:"}, to_key: {column: user_id, prefix: "SOURCE:"}, kind: {constant: alias}}
+        #   fields:
+        #     from_key: {column: previous_id, prefix: "SOURCE:"}
+        #     to_key: {column: user_id, prefix: "SOURCE:"}
+        #     kind: {constant: alias}
         # A wish, where identify tells one: add the column traits.marketing_consent above.
         # - table: consents
         #   key: [message_id, traits.marketing_consent]
         #   effective_at: at
-        #   fields: {subject_kind: {constant: record}, data_use: {constant: marketing}, channel: {constant: email}, state: traits.marketing_consent}
+        #   fields:
+        #     subject_kind: {constant: record}
+        #     data_use: {constant: marketing}
+        #     channel: {constant: email}
+        #     state: traits.marketing_consent
 """
 
 

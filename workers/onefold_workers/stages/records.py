@@ -11,8 +11,8 @@ import hashlib
 
 import polars as pl
 
-from onefold_storage.lake import Lake
 from onefold_storage.evidence import MUST
+from onefold_storage.lake import Lake
 from onefold_storage.schema import CONTACT_RECORDS, LINKS, RELATIONS
 
 DEVICE, ALIAS = "device", "alias"
@@ -39,7 +39,10 @@ def with_aliases(lake: Lake, records: pl.DataFrame, obeyed: pl.DataFrame) -> tup
     """
     keys = records["record_key"].implode()
     said = latest(lake.scan(RELATIONS.name)).filter(
-        pl.col("from_key").is_in(keys), pl.col("to_key").is_in(keys), pl.col("from_key") != pl.col("to_key"), kind=ALIAS
+        pl.col("from_key").is_in(keys),
+        pl.col("to_key").is_in(keys),
+        pl.col("from_key") != pl.col("to_key"),
+        kind=ALIAS,
     )
     pairs = said.select(
         left_key=pl.min_horizontal("from_key", "to_key"),
@@ -47,7 +50,12 @@ def with_aliases(lake: Lake, records: pl.DataFrame, obeyed: pl.DataFrame) -> tup
         verdict=pl.lit(MUST),
         decided_at=pl.col("effective_at").cast(obeyed.schema["decided_at"]),
     )
-    found = pairs.sort("decided_at").unique(["left_key", "right_key"], keep="last").sort("left_key", "right_key").collect()
+    found = (
+        pairs.sort("decided_at")
+        .unique(["left_key", "right_key"], keep="last")
+        .sort("left_key", "right_key")
+        .collect()
+    )
     digest = hashlib.sha256(repr(found.select("left_key", "right_key").rows()).encode()).hexdigest()
     fresh = found.join(obeyed, on=["left_key", "right_key"], how="anti")
     return pl.concat([obeyed, fresh.select(obeyed.columns)]), digest if found.height else ""

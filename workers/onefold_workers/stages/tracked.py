@@ -59,7 +59,10 @@ def tracked(
         places = np.array(stretch.places, np.int64)
         bad = [
             *stretch.bad,
-            *(BadRow(int(places[b.row_id]), b.rule, b.message, b.raw, b.field) for b in (batch.bad if batch else ())),
+            *(
+                BadRow(int(places[b.row_id]), b.rule, b.message, b.raw, b.field)
+                for b in (batch.bad if batch else ())
+            ),
         ]
         if batch is None or not batch.rows.num_rows:
             empty = pa.table({name: pa.array([], pa.string()) for name in contract.by_name})
