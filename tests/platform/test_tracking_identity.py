@@ -11,6 +11,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from onefold_storage.erasure import erase
 from onefold_storage.installation import Installation
 from onefold_storage.schema import ACCOUNTS, CONSENTS, CUSTOMERS, LINKS, PERMISSIONS, RELATIONS
 from onefold_workers.cluster import cluster
@@ -197,3 +198,21 @@ def test_a_group_is_an_account_that_its_user_works_for(walk: tuple[Shop, list[In
     works = shop.home.lake.scan(RELATIONS.name).filter(kind="works_for").collect()
     assert works.select("from_key", "to_key").rows() == [("web:u-maria", "web:group/g-1")]
     assert signed_in.customer("u-maria")["full_name"] in (None, "Maria Lopez")  # not the company's name
+
+
+def test_who_is_erased_is_gone_with_the_devices_and_does_not_come_back(walk: tuple[Shop, list[Integrated]]) -> None:
+    shop, (*_, now) = walk
+    golden = now.owners["web:u-john"]
+    receipt = erase(shop.home, golden, shop.home.clock.now())
+    assert receipt.complete, receipt
+    before = made["counts"](shop.home)
+    shop.visit("phone-of-john", "/again", "u-john")
+    shop.visit("old-sdk", "/again")  # his device, known as his
+    shop.identify("phone-of-john", "u-4711", email=JOHN["email"])
+    shop.visit("phone-1", "/again")  # another one's
+    after = made["counts"](shop.home)
+    assert {k: after[k] - before[k] for k in ("sent", "landed", "suppressed")} == {
+        "sent": 4,
+        "landed": 1,
+        "suppressed": 3,
+    }
