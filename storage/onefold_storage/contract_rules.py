@@ -23,6 +23,7 @@ from onefold_storage.contract_fields import (
     zone_name,
 )
 from onefold_storage.schema import SILVER
+from onefold_storage.sending import SENT, problem_of
 
 __all__ = [
     "KINDS",
@@ -40,6 +41,8 @@ __all__ = [
 LawfulBasis = Literal[
     "consent", "contract", "legitimate_interest", "legal_obligation", "vital_interests", "public_task"
 ]
+
+_SENT = ", ".join(f"`connector: {name}`" for name in SENT)
 
 
 class ColumnRules(Rules):
@@ -122,7 +125,7 @@ class SourceRules(Rules):
     unchanged in the lake are repeated, new and changed ones land, missing ones have vanished) or `changes` (as
     `snapshot`, but what a package does not bring stands as it is).
     `location`: path, glob or URL, relative to the workspace; `${NAME}` reads the environment, for secrets. Events
-    that are sent over HTTP (`connector: http`) have none.
+    that are sent over HTTP (`connector: http`, `tracking`, `webhook`; `sending.py`) have none.
     `durability`: of events sent over HTTP: answered when they are in the write-ahead log, or in storage.
     `timezone`, `locale`, `currency`, `country`: how times, numbers, amounts and phones are meant that do not say it.
     `derived`: columns that the source does not send but that its maps use by name.
@@ -131,7 +134,7 @@ class SourceRules(Rules):
 
     connector: str = "files"
     location: str = Field(default="", validate_default=True)
-    options: dict[str, Any] = Field(default_factory=dict)
+    options: dict[str, Any] = Field(default_factory=dict, validate_default=True)
     delivery: Literal["append", "snapshot", "changes"] = "append"
     durability: Literal["log", "storage"] = "log"
     lawful_basis: LawfulBasis
@@ -150,13 +153,24 @@ class SourceRules(Rules):
     @field_validator("location", "delivery", "durability")
     @classmethod
     def _of_the_connector(cls, value: str, info: ValidationInfo) -> str:
-        sent = info.data.get("connector") == "http"
+        sent = info.data.get("connector") in SENT
         if info.field_name == "location" and sent == bool(value):
-            raise ValueError("Field required, but for `connector: http`, which reads nowhere and has none")
+            raise ValueError(f"Field required, but for {_SENT}, which read nowhere and have none")
         if info.field_name == "delivery" and sent and value != "append":
             raise ValueError("events that are sent over HTTP are appended; expected `append`")
-        if info.field_name == "durability" and not sent and value != "log":
-            raise ValueError("goes with `connector: http`, and only with it")
+        if info.field_name == "durability" and value != "log":
+            if not sent:
+                raise ValueError(f"goes with {_SENT}, and only with them")
+            if info.data.get("connector") == "tracking":
+                raise ValueError("tracking is answered when its events are in the log; expected `log`")
+        return value
+
+    @field_validator("options")
+    @classmethod
+    def _of_events(cls, value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        problem = problem_of(str(info.data.get("connector")), value)
+        if problem:
+            raise ValueError(problem)
         return value
 
     @field_validator("timezone")

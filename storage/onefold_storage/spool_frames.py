@@ -24,6 +24,10 @@ _GROUP = struct.Struct("<8sQQI")
 _FRAME = struct.Struct("<II")
 ERASED = b"#erased"
 """A line in the place of an event whose person was erased; it is no JSON, so nothing takes it for an event."""
+SUPPRESSED = b"#suppressed"
+"""A line in the place of an event that is not kept, because a bot sent it or nobody agreed to it."""
+INVALID = b"#invalid "
+"""How a line begins that holds an event which is none, and why: `rule`, `field`, `message`, `event` as JSON."""
 
 
 @dataclass(frozen=True)

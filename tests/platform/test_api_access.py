@@ -24,6 +24,7 @@ ROUTES = {
     ("POST", "/v1/consents"): "write:consents",
     ("GET", "/metrics"): "read:metrics",
 }
+TRACKING = ("track", "identify", "page", "screen", "group", "alias", "batch")
 BODIES = {
     "/v1/customers/search": {"email": "person3@example.org"},
     "/v1/consents": {
@@ -50,11 +51,22 @@ def test_the_table_of_routes_is_complete(client: TestClient) -> None:
         ("GET", "/v1/ingest/{source}/receipts/{receipt}"),
     }  # test_api_ingest.py
     known |= {("GET", "/v1/customers/{golden_id}/documents/{document}")}  # test_documents.py
+    known |= {("POST", f"/v1/{call}") for call in TRACKING}  # test_tracking.py
+    known |= {("POST", "/v1/webhooks/{source}")}  # test_webhooks.py
     described = {p: m for p, m in described.items() if not p.startswith("/v1/identity")}  # test_identity.py
     assert {(m.upper(), p) for p, methods in described.items() for m in methods} == known | {("GET", "/health")}
     for path, methods in described.items():
         for operation in methods.values():
             assert ("security" in operation) == (path != "/health")
+
+
+@pytest.mark.parametrize(
+    "path", [f"/v1/{call}" for call in (*TRACKING, "t", "b", "import")] + ["/v1/webhooks/web", "/v1/ingest/web"]
+)
+def test_no_event_is_taken_of_who_shows_nothing(client: TestClient, path: str) -> None:
+    for headers in ({}, {"X-API-Key": "of_x_y"}, {"Authorization": "Basic YTpi"}, {"X-Signature": "0" * 64}):
+        response = client.post(path, headers=headers, json={"userId": "u", "event": "e", "batch": [{}]})
+        assert response.status_code == 401 and response.json()["error"]["code"] == "unauthorised"
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)

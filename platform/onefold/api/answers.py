@@ -18,6 +18,12 @@ class Answer(Response):
         """JSON as bytes."""
         return orjson.dumps(content)
 
+    def also_at_the_top(self) -> Answer:
+        """A problem with its code and message beside `error`, where programs that are not ours look for them."""
+        told = orjson.loads(self.body)
+        headers = {k: v for k, v in self.headers.items() if k not in ("content-length", "content-type")}
+        return Answer(told | told.get("error", {}), self.status_code, headers)
+
 
 class Problem(BaseModel):
     """What went wrong."""

@@ -24,10 +24,13 @@ from onefold.api import (
     search,
     segments,
     sources,
+    tracking,
+    webhooks,
 )
 from onefold.api.auth import KeyRing
 from onefold.api.bounds import Bounds
 from onefold.api.context import Context
+from onefold.api.direct import Direct
 from onefold.settings import PlatformSettings
 from onefold_storage.settings import StorageSettings
 
@@ -42,6 +45,8 @@ _RESOURCES = (
     models,
     sources,
     ingest,
+    tracking,
+    webhooks,
     identity,
     health,
     metrics,
@@ -56,6 +61,7 @@ _TAGS = [
     {"name": "consents", "description": "What people want, in force from the next request on."},
     {"name": "sources", "description": "What each source brought, and how fresh it is."},
     {"name": "ingest", "description": "Events in: safe when answered, landed exactly once."},
+    {"name": "tracking", "description": "Events of web pages and apps, as existing SDKs send them."},
     {"name": "operation", "description": "For load balancers and monitoring."},
 ]
 _ABOUT = """
@@ -96,7 +102,7 @@ def create_app(storage: StorageSettings | None = None, settings: PlatformSetting
     for resource in _RESOURCES:
         app.include_router(resource.router)
     web.install(app)
-    app.add_middleware(ingest.Direct)
+    app.add_middleware(Direct, paths=(ingest.DIRECT, *tracking.DIRECT, webhooks.DIRECT))
     app.add_middleware(
         Bounds, most=settings.api_max_body, ingest=settings.ingest_max_body, observe=app.state.metrics.observe
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import threading
 import time
@@ -63,6 +64,25 @@ def tokens(headers: Headers) -> str:
     """
     scheme, _, bearer = headers.get("authorization", "").partition(" ")
     return _one({bearer.strip() if scheme.lower() == "bearer" else None, headers.get("x-api-key")})
+
+
+def write_key(headers: Headers, body: str | None = None) -> str | None:
+    """The key as tracking SDKs send it: the user name of basic auth, or `writeKey` in the body; or as all others do.
+
+    None where there is none.
+
+    Raises:
+        Unauthorised: two different ones.
+    """
+    scheme, _, rest = headers.get("authorization", "").partition(" ")
+    basic = None
+    if scheme.lower() == "basic":
+        try:
+            basic = base64.b64decode(rest.strip(), validate=True).decode().partition(":")[0]
+        except ValueError:
+            raise Unauthorised("Authorization: expected basic auth with the key as its user name") from None
+    given = {basic, rest.strip() if scheme.lower() == "bearer" else None, headers.get("x-api-key"), body}
+    return _one(given) if any(given) else None
 
 
 def _one(given: set[str | None]) -> str:

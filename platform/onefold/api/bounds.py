@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 import traceback
 from collections.abc import Callable
@@ -30,6 +31,11 @@ HEADERS: Final = {
     ),
 }
 
+_EVENTS: Final = re.compile(
+    r"/v1/(?:ingest/|webhooks/|(?:track|identify|page|screen|group|alias|batch|import|[tipsgab])/?$)"
+)
+"""Paths whose bodies are events."""
+
 Observer = Callable[[str, str, int, float], None]
 """Told of every request: method, the route's pattern, status, seconds."""
 
@@ -55,7 +61,7 @@ class Bounds:
             await self._app(scope, receive, send)
             return
         began, status, started, taken = time.monotonic(), 500, False, 0
-        most = self._ingest if scope["path"].startswith("/v1/ingest/") else self._usual
+        most = self._ingest if _EVENTS.match(scope["path"]) else self._usual
 
         async def bounded() -> Message:
             nonlocal taken

@@ -193,6 +193,8 @@ TAKEN: Final[dict[str, Any]] = {
     "state": "acknowledged",
 }
 
+TRACKED: Final[dict[str, Any]] = {"success": True}
+
 RECEIPT: Final[dict[str, Any]] = {
     "receipt": _RECEIPT_TEXT,
     "source": "web_visits",

@@ -7,18 +7,17 @@ import re
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Request
-from sqlalchemy.exc import SQLAlchemyError
-from starlette.requests import ClientDisconnect
-from starlette.types import ASGIApp, Receive, Scope, Send
 
-from onefold.api import errors, ingest_body
+from onefold.api import ingest_body
 from onefold.api.answers import NOT_FOUND, PROBLEMS, Answer, said
-from onefold.api.auth import caller, tokens
+from onefold.api.auth import KeyRing, caller, tokens
 from onefold.api.context import Context, Shared
+from onefold.api.direct import DirectPath
 from onefold.api.errors import FieldError
 from onefold.api.examples import EVENTS, RECEIPT, TAKEN, answers
 from onefold.api.shapes import ReceiptState, Taken
-from onefold_storage.errors import BadContract, Conflict, Forbidden, OnefoldError, Unavailable
+from onefold_storage.contracts import Contract
+from onefold_storage.errors import BadContract, Conflict, Forbidden, Unavailable
 from onefold_storage.keyed_hash import KeyedHash
 from onefold_storage.keys import Key
 from onefold_storage.receipts import Receipt, standing
@@ -74,30 +73,59 @@ async def take(source: str, request: Request) -> Answer:
     """
     shared: Context = request.app.state.context
     await _allowed(request, shared, source)
-    if not shared.contracts.fresh:
-        await asyncio.to_thread(shared.contracts.look)
-    try:
-        contract = shared.contracts.last(source)
-    except BadContract as error:
-        raise Unavailable(f"{source}: its contract is not valid now, so its events are not taken") from error
+    contract = await contract_of(shared, source)
     if contract.rules.connector != "http":
         raise Conflict(
             f"{source} takes no events over HTTP: its contract says connector {contract.rules.connector}"
         )
+    events = read(request, await request.body(), shared)
+    return await answered(
+        shared,
+        contract,
+        events.invalid,
+        _frame(shared.hashed, source, events, request.headers.get("idempotency-key")),
+    )
+
+
+async def contract_of(shared: Context, source: str) -> Contract:
+    """The contract of a source; where it is not valid now, the last one that was.
+
+    Raises:
+        NotFound: there is none. Unavailable: none was valid since this process began.
+    """
+    if not shared.contracts.fresh:
+        await asyncio.to_thread(shared.contracts.look)
+    try:
+        return shared.contracts.last(source)
+    except BadContract as error:
+        raise Unavailable(f"{source}: its contract is not valid now, so its events are not taken") from error
+
+
+def read(request: Request, body: bytes, shared: Context) -> ingest_body.Events:
+    """The events of a request's body, by its content type and encoding.
+
+    Raises:
+        Unsupported, TooLarge, FieldError: as `ingest_body` says.
+    """
     headers, bounds = request.headers, shared.bounds
-    body = ingest_body.inflate(
-        await request.body(), headers.get("content-encoding", "").strip().lower(), bounds
-    )  # fmt: skip
+    body = ingest_body.inflate(body, headers.get("content-encoding", "").strip().lower(), bounds)
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    events = ingest_body.read(body, kind, bounds)
+    return ingest_body.read(body, kind, bounds)
+
+
+async def answered(shared: Context, contract: Contract, invalid: int, frame: Frame) -> Answer:
+    """Keep a request's events, and the answer: at once, or after the commit where the contract says so.
+
+    Raises:
+        NotCommitted: the commit took too long; the events are in the log.
+    """
     wait = contract.rules.durability == "storage"
-    frame = _frame(shared.hashed, source, events, headers.get("idempotency-key"))
     receipt = await shared.events.add(frame, at_once=wait)
     told = {
         "receipt": receipt.text(shared.hashed),
-        "source": source,
+        "source": contract.id,
         "accepted": receipt.events,
-        "invalid": events.invalid,
+        "invalid": invalid,
         "state": "acknowledged",
     }
     if not wait:
@@ -124,51 +152,36 @@ def receipt(source: _Source, receipt: str, shared: Shared, key: Annotated[Key, D
     return Answer({"receipt": receipt, "source": source, "events": found.events, **_standing(shared, found)})
 
 
-class Direct:
-    """ASGI middleware that hands `POST /v1/ingest/{source}` to `take` itself.
-
-    Measured: of a request's time FastAPI's routing, dependencies and answer took three quarters, for a route that
-    uses none of them. Everything else, and whatever does not look like this path, goes the usual way.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
-        sent = scope["type"] == "http" and scope["method"] == "POST"
-        found = _PATH.fullmatch(scope["path"]) if sent else None
-        if found is None:
-            await self._app(scope, receive, send)
-            return
-        scope["route"] = _ROUTE  # what logs and metrics call it
-        request = Request(scope, receive)
-        try:
-            answer = await take(found[1], request)
-        except ClientDisconnect:
-            return  # nobody is there to be answered, and nothing was taken
-        except (OnefoldError, SQLAlchemyError) as error:
-            answer = errors.answer(request, error)
-        await answer(scope, receive, send)
-
-
 class NotCommitted(Unavailable):
     """In the log, not in storage; it will be."""
 
     status = 504
 
 
-_PATH = re.compile(r"/v1/ingest/([a-z][a-z0-9_]{0,62})")
-_ROUTE = next(r for r in router.routes if getattr(r, "endpoint", None) is take)
+DIRECT = DirectPath(
+    re.compile(r"/v1/ingest/([a-z][a-z0-9_]{0,62})"),
+    next(r for r in router.routes if getattr(r, "endpoint", None) is take),
+    take,
+)
 
 
 async def _allowed(request: Request, shared: Context, source: str) -> None:
     """Check the key and its scope; a key that was verified within the second costs nothing."""
-    token = tokens(request.headers)
-    ring = request.app.state.keys
-    key = ring.known(token) or await asyncio.to_thread(ring.verify, shared.ledger.keys, token)
+    _may_send(await verified(request, shared, tokens(request.headers)), source)
+
+
+async def verified(request: Request, shared: Context, token: str) -> Key:
+    """The key of a token.
+
+    Raises:
+        Unauthorised: it is not valid.
+    """
+    ring: KeyRing = request.app.state.keys
+    key = ring.known(token)
+    if key is None:
+        key = await asyncio.to_thread(ring.verify, shared.ledger.keys, token)
     request.state.actor = key.id
-    _may_send(key, source)
+    return key
 
 
 def _may_send(key: Key, source: str) -> None:

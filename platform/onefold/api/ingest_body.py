@@ -106,7 +106,7 @@ def read(body: bytes, kind: str, bounds: Bounds) -> Events:
         return _array(text, value, bounds)
     if not isinstance(value, dict):
         raise FieldError("body", "expected an event (a JSON object) or an array of them")
-    if _depth_over(text, bounds.depth):
+    if depth_over(text, bounds.depth):
         raise _too_deep("body", bounds)
     return Events(_one_line(text), 1)
 
@@ -117,8 +117,8 @@ def _array(text: bytes, values: list[object], bounds: Bounds) -> Events:
     if len(values) > bounds.events:
         raise TooLarge(f"too many events: at most {bounds.events} are taken at once, found {len(values)}")
     flat = text.count(b"{") + text.count(b"[") == len(values) + 1
-    if not flat and _depth_over(text, bounds.depth + 1):
-        at = next(n for n, v in enumerate(values) if _depth_over(orjson.dumps(v), bounds.depth))
+    if not flat and depth_over(text, bounds.depth + 1):
+        at = next(n for n, v in enumerate(values) if depth_over(orjson.dumps(v), bounds.depth))
         raise _too_deep(f"body.{at}", bounds)
     wrong = [n for n, v in enumerate(values) if type(v) is not dict]
     lines = b"\n".join(_elements(text, values))
@@ -157,12 +157,12 @@ def _lines(body: bytes, bounds: Bounds) -> Events:
             continue
         if type(value) is not dict:
             wrong.append(at)
-        elif line.count(b"{") + line.count(b"[") > bounds.depth and _depth_over(line, bounds.depth):
+        elif line.count(b"{") + line.count(b"[") > bounds.depth and depth_over(line, bounds.depth):
             raise _too_deep(f"line {at + 1}", bounds)
     return Events(b"\n".join(lines), len(lines), len(wrong), wrong[0] if wrong else None)
 
 
-def _depth_over(text: bytes, most: int) -> bool:
+def depth_over(text: bytes, most: int) -> bool:
     """Whether valid JSON is nested deeper: brackets outside of strings, of which each pass takes the innermost."""
     if text.count(b"{") + text.count(b"[") <= most:
         return False

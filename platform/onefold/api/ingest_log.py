@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -66,6 +67,13 @@ class Figures:
     failed: int = 0
     problem: str | None = None
     depth: Depth = field(default_factory=lambda: Depth(0, 0, 0.0, {}))
+    suppressed: Counter[str] = field(default_factory=Counter)
+    withheld: Counter[str] = field(default_factory=Counter)
+
+    def tracked(self, suppressed: Mapping[str, int], withheld: Mapping[str, int]) -> None:
+        """Count tracking events that are not kept, and those kept without their person, by reason."""
+        self.suppressed.update(suppressed)
+        self.withheld.update(withheld)
 
 
 class EventLog:

@@ -79,6 +79,14 @@ class _Events(Collector):
             ("onefold_ingest_failed", "Events kept as failed events", f.failed),
         ):
             yield CounterMetricFamily(name, said, value=value)
+        for name, said, counts in (
+            ("onefold_tracking_suppressed", "Tracking events that are not kept, by reason", f.suppressed),
+            ("onefold_tracking_withheld", "Tracking events kept without their person, by reason", f.withheld),
+        ):
+            family = CounterMetricFamily(name, said, labels=["reason"])
+            for reason, value in counts.items():
+                family.add_metric([reason], value)
+            yield family
         for name, said, size in (
             ("onefold_spool_bytes", "Bytes that wait in the log", depth.bytes),
             ("onefold_spool_segments", "Segments that wait in the log", depth.segments),

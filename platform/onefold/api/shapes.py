@@ -252,6 +252,14 @@ class Segments(Shape):
     segments: list[Segment]
 
 
+class Tracked(Shape):
+    """What SDKs expect to hear; the rest only where an event of a batch was none."""
+
+    success: Literal[True]
+    invalid: int | None = Field(default=None, description="events that are kept as failed events")
+    first_invalid: str | None = Field(default=None, description="which field of the first one is at fault, and why")
+
+
 class Taken(Shape):
     """What was taken of a request to ingest; the counts stand beside it where the answer waited for the commit."""
 

@@ -21,7 +21,9 @@ app.command("preview")(source_trial.preview)
 
 @app.command()
 def draft(
-    location: Annotated[str, typer.Argument(help="A file, a glob, or the URL of a database with ?table=NAME.")],
+    location: Annotated[
+        str | None, typer.Argument(help="A file, a glob, or the URL of a database with ?table=NAME.")
+    ] = None,
     name: Annotated[str | None, typer.Option(help="The source's id; made from the location when left out.")] = None,
     output: Annotated[Path | None, typer.Option("--out", help="Write here instead of standard output.")] = None,
     connector: Annotated[
@@ -33,19 +35,34 @@ def draft(
     http: Annotated[
         bool, typer.Option("--http", help="The file is a sample of events that will be sent over HTTP.")
     ] = False,
+    webhook: Annotated[
+        bool,
+        typer.Option("--webhook", help="The file is a sample of events that another system will send, signed."),
+    ] = False,
+    tracking: Annotated[
+        bool, typer.Option("--tracking", help="Events of tracking SDKs, which need no sample; give --name.")
+    ] = False,
 ) -> None:
     """Propose a contract from the data itself: types, keys, semantic kinds. Review it before you use it."""
     from onefold_storage.contracts import parse
     from onefold_workers.connectors import sample
     from onefold_workers.drafting import draft as propose
+    from onefold_workers.drafting.tracking_contract import draft_tracking
 
     if output is not None and output.exists():
         raise Conflict(f"{output}: exists already, perhaps with a person's corrections; nothing was changed")
-    base = Path.cwd()
-    rows, kind, options = sample(location, base, connector=connector, options=_options(option or []))
-    source = name or _source_id(location)
-    where = ("", "http", {}) if http else (_absolute(location, base), kind, options)
-    text = propose(rows, source, *where)
+    if tracking:
+        if location is not None or not name or http or webhook:
+            raise BadInput("--tracking: expected --name SOURCE and no location: what SDKs send is known")
+        text = draft_tracking(name)
+    elif location is None:
+        raise BadInput("LOCATION: expected a file, a glob or a URL to sample; only --tracking does without")
+    else:
+        base = Path.cwd()
+        rows, kind, options = sample(location, base, connector=connector, options=_options(option or []))
+        where = ("", "http", {}) if http else (_absolute(location, base), kind, options)
+        where = ("", "webhook", {"signature": UNSIGNED}) if webhook else where
+        text = propose(rows, name or _source_id(location), *where)
     contract = parse(text, output.name if output else "draft")
     if output is None:
         typer.echo(text, nl=False)
@@ -53,7 +70,7 @@ def draft(
         output.write_text(text, encoding="utf-8")
         out.print(f"Wrote {output}")
     kinds = ", ".join(f"{c} is {k}" for c, k in contract.kinds.items())
-    told = f"{source}: {len(contract.columns)} columns; {kinds or 'no column about a person recognised'}"
+    told = f"{contract.id}: {len(contract.columns)} columns; {kinds or 'no column about a person recognised'}"
     err.print(escape(told))
 
 
@@ -113,6 +130,8 @@ def history(
         out.print(escape(f"not in the contract, kept in _extra: {', '.join(known['unknown'])}"))
 
 
+UNSIGNED = {"header": "X-Hub-Signature-256", "style": "hex", "prefix": "sha256=", "secret": "${WEBHOOK_SECRET}"}
+"""How a drafted webhook is signed, for a person to correct."""
 _CHANGES = ("added", "changed", "removed", "unknown", "absent")
 
 

@@ -23,12 +23,14 @@ from onefold_storage.contracts import Contract
 from onefold_storage.deliveries import BadRow, Batch, Delivery, Request
 from onefold_storage.errors import BadInput, Conflict, NotFound, Unavailable
 from onefold_storage.installation import Installation
+from onefold_storage.keyed_hash import KeyedHash
 from onefold_storage.packages import Package
 from onefold_storage.requests import Requests
 from onefold_storage.spool import Spool
 from onefold_storage.spool_frames import ERASED, Frame
 from onefold_storage.spool_log import Segment, remove, segments, set_aside, take_over
 from onefold_workers.connectors.formats.ndjson import Lines
+from onefold_workers.stages.tracked import tracked
 
 ORIGIN = "HTTP"
 _STRETCH = 4 << 20
@@ -166,7 +168,9 @@ class Drainer:
         except (BadInput, NotFound) as error:
             return None, {"message": str(error), "contract": self._contract_hash(source)}
         try:
-            given = delivery(contract, segment.content, frames, installation.ledger.requests)
+            given = delivery(
+                contract, segment.content, frames, installation.ledger.requests, installation.keyed_hash
+            )
             package = installation.lander.land(contract, given)
         except BadInput as error:
             return None, {"message": str(error), "contract": self._contract_hash(source)}
@@ -208,12 +212,16 @@ class Drainer:
             return str(error)
 
 
-def delivery(contract: Contract, content: str, frames: list[Frame], requests: Requests) -> Delivery:
+def delivery(
+    contract: Contract, content: str, frames: list[Frame], requests: Requests, keyed: KeyedHash
+) -> Delivery:
     """A source's events of a segment; read under the source's lock, which decides who landed a key first."""
     named: list[Request] = []
-    return Delivery(
-        content, ORIGIN, _batches(contract, frames, requests, named), apart=True, requests=named
-    )  # fmt: skip
+    if contract.rules.connector == "tracking":
+        batches = tracked(contract, frames, requests, keyed, named, ORIGIN)
+    else:
+        batches = _batches(contract, frames, requests, named)
+    return Delivery(content, ORIGIN, batches, apart=True, requests=named)
 
 
 def _batches(contract: Contract, frames: list[Frame], requests: Requests, named: list[Request]) -> Iterator[Batch]:

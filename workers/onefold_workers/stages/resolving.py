@@ -25,7 +25,7 @@ from onefold_workers.identity import watching
 from onefold_workers.identity.conflicts import own_keys
 from onefold_workers.stages.fingerprint import fingerprint
 from onefold_workers.stages.identity_model import KnownModel, keep_model, known_model
-from onefold_workers.stages.records import current_links, current_records
+from onefold_workers.stages.records import current_links, current_records, with_aliases
 from onefold_workers.stages.resolving_more import keep, resolve_changed
 
 REPORT = "identity/report.json"
@@ -65,9 +65,12 @@ def resolve_identities(
         evidence = lake.scan(EVIDENCE.name).collect()
         known = None if retrain else known_model(lake, records.height)
         salt = installation.keyed_hash.of("identity", "salt")
-        obeyed, result = identity.obeyed(evidence), None
+        obeyed, aliases = with_aliases(lake, records, identity.obeyed(evidence))
+        result = None
         if known:
-            result = resolve_changed(lake, records, known.model, obeyed, last_report(lake), agreed.several_keys)
+            result = resolve_changed(
+                lake, records, known.model, obeyed, last_report(lake), agreed.several_keys, aliases
+            )
         if result is None:
             with shared_folder(installation.settings.root / "scratch") as folder:
                 result = identity.resolve(
@@ -103,7 +106,7 @@ def resolve_identities(
         keep_model(lake, known)
         lake.objects.put(REPORT, _json(report))
         lake.objects.delete(HELD)
-        run = keep(lake, records, result, agreed.several_keys)
+        run = keep(lake, records, result, agreed.several_keys, aliases)
         lake.replace(EDGES.name, lake.frame_to_arrow(EDGES.name, result.edges), inputs=run)
         _append_once(lake, HISTORY.name, history)
         _append_once(lake, HISTORY_EDGES.name, behind)

@@ -35,13 +35,15 @@ def resolve_changed(
     evidence: pl.DataFrame,
     last: dict[str, Any] | None,
     many: tuple[str, ...],
+    aliases: str = "",
 ) -> Resolution | None:
     """The resolution of all records, made from the last one and what has changed since; None where that will not do.
 
     `records`: as they stand now. `evidence`: the decisions that are obeyed. `last`: the last run's report.
+    `aliases`: digest of the pairs among them that sources told.
     """
     facts = orjson.loads(lake.objects.get(KEPT) or b"null")
-    if facts is None or last is None or facts["under"] != _under(lake, model, many):
+    if facts is None or last is None or facts["under"] != _under(lake, model, many, aliases):
         return None
     if {lake.inputs(EDGES.name), lake.inputs(MARKS.name)} != {facts["run"]}:
         return None
@@ -70,7 +72,7 @@ def resolve_changed(
     return Resolution(clusters, found.edges, model, _report(last, found, len(changed), len(gone)), found.kept)
 
 
-def keep(lake: Lake, records: pl.DataFrame, result: Resolution, many: tuple[str, ...]) -> str:
+def keep(lake: Lake, records: pl.DataFrame, result: Resolution, many: tuple[str, ...], aliases: str = "") -> str:
     """Write down what the next run needs; returns the run's name, under which its edges are to be committed."""
     run = uuid.uuid4().hex
     if result.kept is None:
@@ -79,7 +81,7 @@ def keep(lake: Lake, records: pl.DataFrame, result: Resolution, many: tuple[str,
     frame, facts = result.kept.table()
     frame = frame.join(records.select("record_key", seen=seen(records)), on="record_key", how="left")
     lake.replace(MARKS.name, lake.frame_to_arrow(MARKS.name, frame.select(MARKS.arrow.names)), inputs=run)
-    facts |= {"run": run, "records": frame.height, "under": _under(lake, result.model, many)}
+    facts |= {"run": run, "records": frame.height, "under": _under(lake, result.model, many, aliases)}
     lake.objects.put(KEPT, orjson.dumps(facts))
     return run
 
@@ -94,8 +96,9 @@ def seen(records: pl.DataFrame) -> pl.Series:
     return pl.Series("seen", key.view(np.int64))
 
 
-def _under(lake: Lake, model: IdentityModel, many: tuple[str, ...]) -> str:
-    return fingerprint(lake, [EVIDENCE.name], model=model.version, many=sorted(many))
+def _under(lake: Lake, model: IdentityModel, many: tuple[str, ...], aliases: str) -> str:
+    said = {"aliases": aliases} if aliases else {}
+    return fingerprint(lake, [EVIDENCE.name], model=model.version, many=sorted(many), **said)
 
 
 def _report(last: dict[str, Any], found: Added, changed: int, gone: int) -> dict[str, Any]:
