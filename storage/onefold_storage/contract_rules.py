@@ -127,6 +127,8 @@ class SourceRules(Rules):
     `location`: path, glob or URL, relative to the workspace; `${NAME}` reads the environment, for secrets. Events
     that are sent over HTTP (`connector: http`) have none.
     `durability`: of events sent over HTTP: answered when they are in the write-ahead log, or in storage.
+    `may_be_away`: its server is not always there (a shop's gateway, a partner's office hours). Where it does not
+    answer the run notes it and goes on; `freshness` says when it has been away for too long.
     `trust`: 0 to 100; survivorship prefers the more trusted source.
     """
 
@@ -138,6 +140,7 @@ class SourceRules(Rules):
     lawful_basis: LawfulBasis
     data_use: tuple[str, ...] = Field(min_length=1)
     freshness: timedelta = timedelta(days=1)
+    may_be_away: bool = False
     retention: timedelta | None = None
     timezone: str = "UTC"
     country: str | None = Field(default=None, pattern=r"^[A-Z]{2}$")
