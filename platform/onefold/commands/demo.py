@@ -53,7 +53,8 @@ def demo(
             err.print(f"  ✓ cluster    Dask dashboard {dashboard(client)}")
             with waiting("the scanners send what they have"):
                 sent = sources.send_first()
-            err.print(f"  ✓ stream     {sent:,} events of hand scanners over {sources.transport}")
+            told = f"{sent:,} events of hand scanners" if sent else "hand scanners had sent theirs before"
+            err.print(f"  ✓ stream     {told}, over {sources.transport}")
             prefect.wait()
             err.print(f"  ✓ server     Prefect {prefect.ui_url}")
             run("refresh", json=False)
