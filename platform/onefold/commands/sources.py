@@ -22,7 +22,9 @@ app.command("preview")(source_trial.preview)
 @app.command()
 def draft(
     location: Annotated[str, typer.Argument(help="A file, a glob, or the URL of a database with ?table=NAME.")],
-    name: Annotated[str | None, typer.Option(help="The source's id; made from the location when left out.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="The source's id; else that of --out, else of the location.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("--out", help="Write here instead of standard output.")] = None,
     connector: Annotated[
         str | None, typer.Option(help="Which connector reads it, such as rest; else the location says so.")
@@ -43,7 +45,7 @@ def draft(
         raise Conflict(f"{output}: exists already, perhaps with a person's corrections; nothing was changed")
     base = Path.cwd()
     rows, kind, options = sample(location, base, connector=connector, options=_options(option or []))
-    source = name or _source_id(location)
+    source = name or _source_id(output.name if output else location)
     where = ("", "http", {}) if http else (_absolute(location, base), kind, options)
     text = propose(rows, source, *where)
     contract = parse(text, output.name if output else "draft")
