@@ -301,6 +301,10 @@ def facts() -> dict[str, Any]:
             {"name": "silver/interactions", "rows": 1_480_112, "version": 9},
             {"name": "gold/customers", "rows": 2_469, "version": 6},
         ],
+        "unmanaged": [
+            {"folder": "till/2016", "kind": "csv", "objects": 12, "bytes": 48_000, "newest": NOW.isoformat()}
+        ],
+        "landing_problem": None,
         "identity": {"records": 9_120, "customers": 2_469, "precision": 0.991, "recall": 0.978, "f1": 0.984},
     }
 

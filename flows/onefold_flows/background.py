@@ -49,12 +49,18 @@ class Background:
         facts = self.remembered()
         return facts if self._process(facts) else None
 
-    def start(self, command: Sequence[str], environment: Mapping[str, str], **facts: Any) -> dict[str, Any]:
-        """Start the command in a process group of its own; gives the recorded facts (`pid`, `born` and `facts`)."""
+    def start(
+        self, command: Sequence[str], environment: Mapping[str, str], cwd: Path | None = None, **facts: Any
+    ) -> dict[str, Any]:
+        """Start the command in a process group of its own; gives the recorded facts (`pid`, `born` and `facts`).
+
+        `cwd`: where it runs, the home by default. A process that reads `ONEFOLD_…` settings runs where they were
+        set: relative paths in them, and the default home, mean another place elsewhere.
+        """
         with self.log.open("wb") as log:
             child = subprocess.Popen(  # noqa: S603 - commands of ours, without a shell
                 list(command),
-                cwd=self.home,
+                cwd=cwd or self.home,
                 env=dict(environment),
                 stdin=subprocess.DEVNULL,
                 stdout=log,

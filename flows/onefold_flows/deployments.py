@@ -80,7 +80,7 @@ def start(server: PrefectServer, flows: Mapping[str, str] = FLOWS) -> RunnerProc
             _marker(process).unlink(missing_ok=True)
             command = [sys.executable, "-m", __name__, str(server.home), *(f"{k}={v}" for k, v in flows.items())]
             environment = client_environment(server.home, server.api_url)
-            process.start(command, child_environment(environment), flows=dict(flows))
+            process.start(command, child_environment(environment), cwd=Path.cwd(), flows=dict(flows))
     return RunnerProcess(process, server, tuple(flows), started)
 
 

@@ -41,7 +41,7 @@ def land_stage(sources: list[str] | None = None) -> Outcome:
         packages = [_counts(p) for r in results for p in r.packages]
         page = table(["source", "origin", "status", *COUNTS], [list(p.values()) for p in packages])
         page += "".join(f"\n- held: {e}" for e in errors)
-        notes = [n for r in results for n in _noted(r.packages)]
+        notes = [n for r in results for n in (*_noted(r.packages), *([r.away] if r.away else []))]
         page += "".join(f"\n- {n}" for n in notes)
         line = f"{totals['landed']:,} rows landed from {len(contracts)} source{'s' * (len(contracts) != 1)}"
         line += "".join(f", {totals[k]:,} {k}" for k in COUNTS[2:] if totals[k])

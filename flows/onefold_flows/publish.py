@@ -22,21 +22,51 @@ def publish_stage() -> Outcome:
         counts = made.facts.get("counts", {})
         page = table(["gate", "passed", "found"], [list(g.values()) for g in made.facts.get("gates", [])])
         page += "\n## Silos\n\n" + _silos(made.facts.get("sources", []))
+        page += "\n## Unmanaged silos\n\n" + _unmanaged(made.facts)
         line = f"publication {made.version}" + ("" if published.changed else " (unchanged)")
         return Outcome({"version": made.version, "changed": published.changed, "counts": counts}, line, page)
 
     return run_stage("publish", body)
 
 
+_KNOWN = ("rows", "customers", "only_here", "orphans")
+_ADDED = ("fields", "interactions", "cases")
+
+
 def _silos(sources: list[dict[str, Any]]) -> str:
-    """What each source knows, shares and added, as it was published."""
-    names = ("rows", "failed_share", "customers", "only_here", "orphans")
+    """Freshness, growth and failures of each source, what it knows, shares and added, as it was published."""
     rows = [
-        [s["source"], *(s.get(n) for n in names), *((s.get("added") or {}).get(n) for n in ("fields", "interactions")),
-         ", ".join(f"{n:,} {other}" for other, n in (s.get("shared") or {}).items())]
+        [
+            s["source"],
+            f"{_hours(s.get('age_s'))} of {_hours(s.get('freshness_objective_s'))}",
+            *(_whole(s.get(n)) for n in _KNOWN),
+            _whole(s.get("rows_per_day")),
+            "–" if s.get("failed_share") is None else f"{s['failed_share']:.2%}",
+            *(_whole((s.get("added") or {}).get(n)) for n in _ADDED),
+            ", ".join(f"{n:,} {other}" for other, n in (s.get("shared") or {}).items()),
+        ]
         for s in sources
-    ]  # fmt: skip
-    return table(["source", *names, "fields added", "interactions", "shared with"], rows)
+    ]
+    headers = ["source", "age", *(n.replace("_", " ") for n in _KNOWN), "rows a day", "failed"]
+    return table([*headers, *(f"{n} added" for n in _ADDED), "customers shared with"], rows)
+
+
+def _unmanaged(facts: dict[str, Any]) -> str:
+    """Files that lie where sources drop theirs, and that no contract reads."""
+    if problem := facts.get("landing_problem"):
+        return f"Not looked for: {problem}\n"
+    found = facts.get("unmanaged")
+    if not found:
+        return "None.\n"
+    return table(["folder", "kind", "files", "bytes", "newest"], [list(u.values()) for u in found])
+
+
+def _whole(value: float | None) -> str:
+    return "–" if value is None else f"{value:,.0f}"
+
+
+def _hours(seconds: float | None) -> str:
+    return "–" if seconds is None else f"{seconds / 3600:,.0f} h"
 
 
 @flow(name="publish")

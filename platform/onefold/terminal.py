@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,28 @@ def waiting(what: str) -> Iterator[None]:
     """Show what is waited for, on a terminal."""
     with err.status(escape(what)) if err.is_terminal else nullcontext():
         yield
+
+
+@contextmanager
+def following(told: Callable[[], str]) -> Iterator[None]:
+    """On a terminal, show what `told` says, anew each second, while entered."""
+    if not err.is_terminal:
+        yield
+        return
+    ended = threading.Event()
+    with err.status(escape(told())) as shown:
+
+        def look() -> None:
+            while not ended.wait(1.0):
+                shown.update(escape(told()))
+
+        thread = threading.Thread(target=look, daemon=True, name="following")
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
 
 class Stages:

@@ -129,6 +129,8 @@ class SourceRules(Rules):
     `durability`: of events sent over HTTP: answered when they are in the write-ahead log, or in storage.
     `timezone`, `locale`, `currency`, `country`: how times, numbers, amounts and phones are meant that do not say it.
     `derived`: columns that the source does not send but that its maps use by name.
+    `may_be_away`: its server is not always there (a shop's gateway, a partner's office hours). Where it does not
+    answer the run notes it and goes on; `freshness` says when it has been away for too long.
     `trust`: 0 to 100; survivorship prefers the more trusted source.
     """
 
@@ -140,6 +142,7 @@ class SourceRules(Rules):
     lawful_basis: LawfulBasis
     data_use: tuple[str, ...] = Field(min_length=1)
     freshness: timedelta = timedelta(days=1)
+    may_be_away: bool = False
     retention: timedelta | None = None
     timezone: str = "UTC"
     locale: str | None = None

@@ -82,7 +82,8 @@ def _object(installation: Installation, key: str) -> Any:
 def sources(installation: Installation) -> list[dict[str, Any]]:
     """Each source of the workspace: what landed, what failed, how fresh it is against its objective (seconds).
 
-    `rows_per_day`: landed rows of the last 28 days, today included, over those of them since its first.
+    `rows_per_day`: how it grows: landed rows of the last 28 days over those days, today included. The day of its
+    first load is left out, for that is no rate; None until a day has passed.
     """
     lake, now = installation.lake, installation.clock.now()
     failed = dict(lake.scan(FAILED_EVENTS.name).group_by("source").len().collect().iter_rows())
@@ -113,6 +114,8 @@ def sources(installation: Installation) -> list[dict[str, Any]]:
     return found
 
 
-def _per_day(landed: dict[date, int], today: date, days: int = 28) -> float:
-    recent = [n for day, n in landed.items() if 0 <= (today - day).days < days]
-    return sum(recent) / min((today - min(landed)).days + 1, days) if recent else 0.0
+def _per_day(landed: dict[date, int], today: date, days: int = 28) -> float | None:
+    if not landed or (passed := (today - min(landed)).days) < 1:
+        return None
+    recent = [n for day, n in landed.items() if day > min(landed) and 0 <= (today - day).days < days]
+    return sum(recent) / min(passed, days)

@@ -48,11 +48,44 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
 
 def test_every_silo_lands_and_every_row_is_accounted_for(demo: Demo) -> None:
     packages = {p["source"]: p for p in demo.status["packages"]}
-    assert len(packages) == 11
-    for package in packages.values():
+    assert len(packages) == 13
+    for package in demo.status["packages"]:
         parts = sum(package[k] for k in ("landed", "failed", "repeated", "suppressed"))
         assert package["sent"] == parts > 0
     assert packages["pos_transactions"]["landed"] == 1_469_307
+
+
+def test_the_stream_and_the_rest_source_land_once(demo: Demo) -> None:
+    """Their secrets stand in no contract; ports of this run stand in none either."""
+    events = pl.read_delta(str(demo.home / "lake/bronze/store_scanners"))
+    assert events.height == events["event_id"].n_unique() == 2_400
+    assert events["generated"].all()
+    members = pl.read_ndjson(demo.home / "demo" / "loyalty_app.ndjson")
+    landed = pl.read_delta(str(demo.home / "lake/bronze/loyalty_app"))
+    assert sorted(landed["member_id"]) == sorted(members["member_id"])
+    secrets = [
+        p.read_text().strip() for p in (demo.home / "demo").glob("*/*") if p.name in ("client_secret", "password")
+    ]
+    declared = "".join(p.read_text() for p in (demo.home / "workspace" / "contracts").iterdir())
+    assert secrets
+    assert not [s for s in secrets if s in declared or s in demo.output]
+
+
+def test_the_silo_report_has_something_to_tell(demo: Demo) -> None:
+    told = json.loads(demo.run("sources", "--json").stdout)
+    assert (told["unmanaged"], told["landing_problem"], told["invalid"]) == ([], None, [])
+    by_name = {s["source"]: s for s in told["sources"]}
+    app, scanners, till = (by_name[n] for n in ("loyalty_app", "store_scanners", "pos_transactions"))
+    assert all(s["fresh"] and s["failed_share"] == 0 for s in by_name.values())
+    assert till["customers"] == pytest.approx(2_469, abs=10)
+    assert app["shared"]["pos_transactions"] == till["shared"]["loyalty_app"] == pytest.approx(730, abs=30)
+    assert app["only_here"] == pytest.approx(87, abs=30)
+    assert scanners["shared"]["pos_transactions"] == scanners["customers"] == pytest.approx(222, abs=10)
+    assert scanners["orphans"] == pytest.approx(157, abs=20)  # guests
+    assert by_name["support_cases"]["added"]["cases"] == 834
+    shown = demo.run("sources").stdout
+    assert max(map(len, shown.splitlines())) <= 100
+    assert "What connecting each source added" in shown
 
 
 def test_identity_reaches_the_promised_quality(demo: Demo) -> None:

@@ -161,7 +161,9 @@ def test_segments_models_and_sources(ask: Ask) -> None:
     models = {m["name"]: m for m in ask("GET", "/v1/models").json()["models"]}
     assert models["churn"]["value"] == 0.876 and models["churn"]["baseline"] == 0.825
     assert (models["churn"]["scored"], models["next_best_offer"]["scored"]) == (200, 200)
-    sources = {s["source"]: s for s in ask("GET", "/v1/sources").json()["sources"]}
+    told = ask("GET", "/v1/sources").json()
+    assert [(u["folder"], u["kind"], u["objects"]) for u in told["unmanaged"]] == [("till/2016", "csv", 12)]
+    sources = {s["source"]: s for s in told["sources"]}
     assert sources["pos_transactions"]["fresh"] and not sources["crm_contacts"]["fresh"]
     assert sources["crm_contacts"]["failed_events"] == 17 and sources["crm_contacts"]["generated"]
 

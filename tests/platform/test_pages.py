@@ -87,6 +87,8 @@ def test_the_overview_shows_sources_models_and_the_lake(browser: TestClient) -> 
         "champions",
         "silver/interactions",
         "0.984",
+        "Unmanaged silos",
+        "till/2016",
     ):
         assert word in text
     assert "https://" not in text and "<script" not in text

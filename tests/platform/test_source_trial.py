@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from onefold import cli
+from onefold_storage import contracts
 from onefold_storage.errors import BadContract, BadInput
 from onefold_storage.installation import Installation
 from onefold_storage.settings import StorageSettings
@@ -103,3 +104,15 @@ customProperties:
     assert "read as: time zone Europe/Berlin, locale de_DE, currency EUR, country not named" in told
     assert "interactions.amount: 2 rows hold a value that could not be read" in told
     assert Installation(StorageSettings()).lake.names() == []
+
+
+def test_a_drafted_source_is_called_as_its_file_is(tmp_path: Path) -> None:
+    """So that `/v1/ingest/web_visits` is what a person who wrote web_visits.yaml expects it to be."""
+    events, written = tmp_path / "events.ndjson", tmp_path / "web_visits.yaml"
+    events.write_text('{"visit": "v-1", "page": "/coffee"}\n')
+    done = CliRunner().invoke(cli.app, ["source", "draft", str(events), "--http", "--out", str(written)])
+    assert done.exit_code == 0, done.output
+    assert contracts.read(written).id == "web_visits"
+    named = ["source", "draft", str(events), "--name", "tills", "--out", str(tmp_path / "x.yaml")]
+    assert CliRunner().invoke(cli.app, named).exit_code == 0
+    assert contracts.read(tmp_path / "x.yaml").id == "tills"

@@ -52,7 +52,7 @@ def test_partitions_sum_to_the_whole(
     assert set(found) == {*known, "ghost"}
     assert found["ghost"] == {
         "customers": 0, "only_here": 0, "orphans": 4, "shared": {},
-        "added": {"customers": 0, "fields": 0, "interactions": 0},
+        "added": {"customers": 0, "fields": 0, "interactions": 0, "cases": 0},
     }  # fmt: skip
     for source, golden in known.items():
         others = {s: len(golden & g) for s, g in known.items() if s != source and golden & g}
@@ -62,6 +62,7 @@ def test_partitions_sum_to_the_whole(
             golden - set().union(*(g for s, g in known.items() if s != source))
         )
         assert found[source]["added"]["interactions"] == sum(s == source for _, s, *_ in interactions)
+        assert found[source]["added"]["cases"] == sum(s == source for _, s, *_ in cases)
     fields = 0
     for at in (2, 3):
         filled: dict[int, set[str]] = defaultdict(set)

@@ -1,7 +1,7 @@
 """The silo report: what each source knows that no other does, and how far the sources overlap.
 
 A source knows a customer who has a contact record, an interaction or a case of it. What connecting a source added
-are the customers, the fields and the interactions that would be missing without it. All figures are sums over
+are the customers, the fields, the interactions and the cases that would be missing without it. All figures are sums over
 customers, so that each partition of customers can be counted on its own.
 """
 
@@ -25,6 +25,7 @@ class Counted:
     shared: dict[tuple[str, str], int] = field(default_factory=dict)
     fields: dict[str, int] = field(default_factory=dict)
     interactions: dict[str, int] = field(default_factory=dict)
+    cases: dict[str, int] = field(default_factory=dict)
 
 
 def count(records: pl.DataFrame, interactions: pl.LazyFrame, cases: pl.LazyFrame) -> Counted:
@@ -43,6 +44,7 @@ def count(records: pl.DataFrame, interactions: pl.LazyFrame, cases: pl.LazyFrame
         shared={(a, b): n for a, b, n in shared.iter_rows()},
         fields=_fields_added(records),
         interactions=_by_source(interactions.select("source").collect()),
+        cases=_by_source(cases.select("source").collect()),
     )
 
 
@@ -51,7 +53,7 @@ def report(counted: Iterable[Counted], orphans: Mapping[str, int]) -> dict[str, 
     parts = list(counted)
     sums = {
         name: _summed(getattr(part, name) for part in parts)
-        for name in ("customers", "only_here", "shared", "fields", "interactions")
+        for name in ("customers", "only_here", "shared", "fields", "interactions", "cases")
     }
     sources = sorted({*sums["customers"], *orphans})
     return {
@@ -64,6 +66,7 @@ def report(counted: Iterable[Counted], orphans: Mapping[str, int]) -> dict[str, 
                 "customers": sums["only_here"].get(source, 0),
                 "fields": sums["fields"].get(source, 0),
                 "interactions": sums["interactions"].get(source, 0),
+                "cases": sums["cases"].get(source, 0),
             },
         }
         for source in sources

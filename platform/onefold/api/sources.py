@@ -22,6 +22,7 @@ class Added(BaseModel):
     customers: int = Field(description="customers whom it alone knows")
     fields: int = Field(description="customers' fields that it alone fills")
     interactions: int = Field(description="interactions of customers that came from it")
+    cases: int = Field(default=0, description="cases of customers that came from it")
 
 
 class Source(BaseModel):
@@ -49,7 +50,10 @@ class Source(BaseModel):
     )
     added: Added | None = Field(default=None, description="what would be missing without it")
     failed_share: float | None = Field(default=None, description="failed rows of those sent, from 0 to 1")
-    rows_per_day: float | None = Field(default=None, description="landed rows a day, over its last 28 days")
+    rows_per_day: float | None = Field(
+        default=None,
+        description="how it grows: landed rows a day, over its last 28 days without that of its first load",
+    )
     packages: int = Field(description="load packages committed so far")
     held: int = Field(description="load packages held back: their contract was broken as a whole")
     sent: int
@@ -59,11 +63,23 @@ class Source(BaseModel):
     suppressed: int
 
 
+class Unmanaged(BaseModel):
+    """Files of one kind in one folder where sources drop theirs, and that no data contract reads."""
+
+    folder: str = Field(description="below ONEFOLD_LANDING_URL")
+    kind: str = Field(examples=["csv"])
+    objects: int
+    bytes: int
+    newest: datetime | None = None
+
+
 class Sources(BaseModel):
-    """All sources."""
+    """All sources, and the files that are none yet."""
 
     publication: str
     sources: list[Source]
+    unmanaged: list[Unmanaged] = Field(description="at the publication; names of files are not told")
+    landing_problem: str | None = Field(default=None, description="why the landing could not be looked at")
 
 
 _COUNTS = ("packages", "held", "sent", "landed", "failed", "repeated", "suppressed")
@@ -101,6 +117,15 @@ def described(view: View, shared: Context) -> list[dict[str, Any]]:
 )
 def sources(view: Published, shared: Shared) -> Answer:
     """Each source's freshness against its objective, its rows, its load packages (sent = landed + failed +
-    repeated + suppressed), the customers it shares with every other source, and what it alone brought.
+    repeated + suppressed), the customers it shares with every other source, and what it alone brought; and files that
+    lie where sources drop theirs, and that no contract reads.
     """
-    return Answer({"publication": view.snapshot.version, "sources": described(view, shared)})
+    facts = view.snapshot.facts
+    return Answer(
+        {
+            "publication": view.snapshot.version,
+            "sources": described(view, shared),
+            "unmanaged": facts.get("unmanaged", []),
+            "landing_problem": facts.get("landing_problem"),
+        }
+    )

@@ -44,13 +44,16 @@ def listen(
             landed = land_source(settings, contract, workspace.folder)
             for package in landed.packages:
                 err.print(escape(f"{contract.id}: {package.landed:,} landed, {package.failed:,} failed"))
+            if landed.away:
+                err.print(escape(landed.away))
             for error in () if once else landed.errors:
                 err.print(escape(f"{contract.id}: {error}"))
-            wait = min(wait * 2, _LONGEST_WAIT_S) if landed.errors else _WAIT_S
+            problems = bool(landed.errors or landed.away)
+            wait = min(wait * 2, _LONGEST_WAIT_S) if problems else _WAIT_S
             if once:
                 held.extend(landed.errors)
                 return
-            ends.wait(wait if landed.errors or not landed.packages else 0)
+            ends.wait(wait if problems or not landed.packages else 0)
 
     threads = [threading.Thread(target=follow, args=(c,), name=c.id) for c in chosen]
     for thread in threads:

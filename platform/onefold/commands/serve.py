@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -38,6 +40,15 @@ def serve(
         prefect.stop()
 
 
+Beside = Callable[[str], AbstractContextManager[object]]
+"""What runs while the API serves, given its address."""
+
+
+def alone(_base: str) -> AbstractContextManager[object]:
+    """Nothing runs beside the API."""
+    return nullcontext()
+
+
 def serve_all(
     settings: StorageSettings,
     prefect: PrefectServer,
@@ -46,14 +57,15 @@ def serve_all(
     port: int | None = None,
     key: str | None = None,
     dask: str | None = None,
+    beside: Beside = alone,
 ) -> None:
-    """Serve the API beside the Prefect server and the runner, until interrupted."""
+    """Serve the API beside the Prefect server and the runner, until interrupted; and what `beside` runs."""
     from onefold_flows import deployments
 
     runner = deployments.start(prefect)
     try:
         out.print("[bold]Serving[/bold] (Ctrl-C ends it)")
-        _api(settings, host, port, prefect=prefect.ui_url, dask=dask, key=key)
+        _api(settings, host, port, prefect=prefect.ui_url, dask=dask, key=key, beside=beside)
     finally:
         runner.stop()
 
@@ -66,6 +78,7 @@ def _api(
     prefect: str | None = None,
     dask: str | None = None,
     key: str | None = None,
+    beside: Beside = alone,
 ) -> None:
     import uvicorn
 
@@ -87,7 +100,8 @@ def _api(
     ):
         if address:
             out.print(f"  {name:<9} {address}")
-    uvicorn.run(app, host=where, port=number, access_log=False, log_level="warning", server_header=False)
+    with beside(base):
+        uvicorn.run(app, host=where, port=number, access_log=False, log_level="warning", server_header=False)
 
 
 def _free_port(host: str, wanted: int, tries: int = 10) -> int:

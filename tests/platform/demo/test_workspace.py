@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from onefold.demo.data import DemoFiles, generate
+from onefold.demo.scanners import FIRST, LIVE
 from onefold_storage import contracts
 from onefold_storage.checking import check
 from onefold_storage.contracts import Contract
@@ -30,13 +31,17 @@ SOURCES = (
     "crm_contacts",
     "crm_deals",
     "demographics",
+    "loyalty_app",
     "newsletter",
     "pos_transactions",
     "products",
     "shop_accounts",
     "support_cases",
 )
-SMALL = tuple(s for s in SOURCES if s != "pos_transactions")
+SMALL = tuple(s for s in SOURCES if s not in ("pos_transactions", "loyalty_app"))
+SERVED = {"loyalty_app": "loyalty_app.ndjson", "store_scanners": "scanner_events.ndjson"}
+"""What a server or a stream brings, by the file that it is kept in; rows are the same."""
+STREAMS = tuple(f"workspace_{how}/contracts/store_scanners.yaml" for how in ("http", "mqtt"))
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +70,12 @@ def test_every_contract_is_valid_and_complete() -> None:
     found = {c.id: c for c in workspace.contracts()}
     assert tuple(sorted(found)) == SOURCES
     generated = {"crm_contacts", "crm_accounts", "crm_deals", "shop_accounts", "newsletter", "support_cases"}
-    for source, contract in found.items():
+    generated |= {"loyalty_app", "store_scanners"}
+    streams = [
+        contracts.read(HERE / f"workspace_{how}" / "contracts" / "store_scanners.yaml") for how in ("http", "mqtt")
+    ]
+    assert [c.rules.connector for c in streams] == ["http", "mqtt"]
+    for source, contract in [*found.items(), *((c.id, c) for c in streams)]:
         assert contract.rules.generated == (source in generated), source
         words = contract.description.lower()
         assert ("generated" if source in generated else "simulated") in words, source
@@ -96,7 +106,7 @@ def test_every_file_keeps_its_contract_and_maps_to_silver(home: tuple[Path, Demo
                 keys |= set(table.column("record_key").to_pylist())
             if name == "silver/consents":
                 consents.append(pl.DataFrame(pl.from_arrow(table)))
-    assert keys == {k for k in truth if not k.startswith("pos_transactions:")}
+    assert keys == {k for k in truth if k.split(":")[0] not in ("pos_transactions", *SERVED)}
     assert counts["campaigns silver/interactions"] == 6_589
     assert counts["campaigns silver/items"] == 27
     assert counts["coupon_redemptions silver/interactions"] == 2_102
@@ -108,6 +118,32 @@ def test_every_file_keeps_its_contract_and_maps_to_silver(home: tuple[Path, Demo
     assert set(said["state"]) == {"GRANTED", "DENIED", "REVOKED"}
     assert set(said["channel"]) == {"email", "phone", "post", "sms"}
     assert set(said["data_use"]) == {"marketing"}
+
+
+@pytest.mark.parametrize("where", ["workspace/contracts/loyalty_app.yaml", *STREAMS])
+def test_what_is_served_or_streamed_keeps_its_contract_and_maps_to_silver(
+    home: tuple[Path, DemoFiles], where: str
+) -> None:
+    """The rows are read from the file that the server or the stream takes them from."""
+    workspace, files = home
+    document = yaml.safe_load((HERE / where).read_text())
+    rules = document["customProperties"][0]["value"]
+    rules |= {"connector": "files", "location": f"../demo/{SERVED[document['id']]}", "options": {}}
+    rules |= {"durability": "log"}
+    contract = contracts.parse(yaml.safe_dump(document), where)
+    silver = silver_rows(contract, _rows(contract, workspace))
+    truth = set(pl.read_parquet(files.truth)["record_key"])
+    keys = set(silver["silver/contact_records"].column("record_key").to_pylist())
+    assert keys == {k for k in truth if k.startswith(f"{contract.id}:")}
+    if contract.id == "store_scanners":
+        events = pl.DataFrame(pl.from_arrow(silver["silver/interactions"]))
+        assert events.height == FIRST + LIVE
+        assert set(events["kind"]) == {"scanner_unlocked", "item_scanned", "item_put_back"}
+        assert set(events["contact_key"].drop_nulls()) == keys
+        assert events["contact_key"].null_count() > 50  # guests: of nobody
+    else:
+        said = pl.DataFrame(pl.from_arrow(silver["silver/consents"])).filter(~pl.col("deleted"))
+        assert set(said["state"]) == {"GRANTED"}
 
 
 def test_purchases_are_of_2017_where_the_stores_are(home: tuple[Path, DemoFiles]) -> None:

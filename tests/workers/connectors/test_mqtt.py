@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -208,6 +209,42 @@ def test_a_broker_that_is_not_there_is_unavailable(tmp_path: Path, free_port: Ca
     with pytest.raises(Unavailable, match="the broker does not answer"):
         url = f"mqtt://127.0.0.1:{free_port()}"
         list(connectors.deliveries(contracts.parse(_text(url, password=None), "devices.yaml"), tmp_path))
+
+
+def test_a_source_that_may_be_away_is_noted_and_holds_nothing_up(
+    tmp_path: Path, free_port: Callable[[], int]
+) -> None:
+    text = orjson.loads(_text(f"mqtt://127.0.0.1:{free_port()}", password=None))
+    settings = StorageSettings(home=tmp_path / "home", now=datetime(2018, 2, 1, tzinfo=UTC))
+    strict = land_source(settings, contracts.parse(orjson.dumps(text).decode(), "devices.yaml"), tmp_path)
+    assert (len(strict.errors), strict.away) == (1, None)
+    text["customProperties"][0]["value"]["may_be_away"] = True
+    lenient = land_source(settings, contracts.parse(orjson.dumps(text).decode(), "devices.yaml"), tmp_path)
+    assert lenient.errors == ()
+    assert "devices is away: 127.0.0.1" in str(lenient.away)
+
+
+def test_a_stream_that_is_never_quiet_lands_all_the_same(broker: Broker, tmp_path: Path) -> None:
+    """Messages closer together than `wait_s` end no reading: `within_s` ends the package."""
+    _land(tmp_path, broker.url)
+    ended = threading.Event()
+
+    def send() -> None:
+        n = 0
+        while not ended.wait(0.05):
+            broker.publish([_event(n)])
+            n += 1
+
+    sending = threading.Thread(target=send)
+    sending.start()
+    try:
+        landed = _land(tmp_path, broker.url, wait_s=30.0, within_s=1.0, packages=2)
+    finally:
+        ended.set()
+        sending.join()
+    assert (landed.errors, len(landed.packages)) == ((), 2)
+    assert _ids(tmp_path) == list(range(len(_ids(tmp_path))))
+    assert len(_ids(tmp_path)) > 2
 
 
 def _heeds_interrupts() -> None:

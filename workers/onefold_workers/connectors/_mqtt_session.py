@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import queue
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
@@ -97,13 +98,16 @@ class Session:
         self._client.disconnect()
         self._client.loop_stop()
 
-    def messages(self, most: int, wait_s: float) -> Iterator[Message]:
-        """What comes, until `most` messages came or none for `wait_s` seconds.
+    def messages(self, most: int, wait_s: float, within_s: float) -> Iterator[Message]:
+        """What comes, until `most` messages came, none for `wait_s` seconds, or `within_s` seconds have passed.
 
         Raises:
             Unavailable: the connection broke; what was handed on is sent again to the next session.
         """
-        for _ in range(most):
+        ends = time.monotonic() + within_s
+        for number in range(most):
+            if number and time.monotonic() > ends:
+                return
             try:
                 yield self._came.get(timeout=wait_s)
             except queue.Empty:

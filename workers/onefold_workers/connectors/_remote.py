@@ -126,7 +126,9 @@ class Place:
                 while chunk := stream.read(CHUNK):
                     size += len(chunk)
                     if size > max_bytes:
-                        raise BadInput(f"{remote.name}: is larger than {max_bytes} bytes; raise `max_fetched_bytes`")
+                        raise BadInput(
+                            f"{remote.name}: is larger than {max_bytes} bytes; raise `max_fetched_bytes`"
+                        )
                     digest.update(chunk)
                     kept.write(chunk)
         except Unavailable:

@@ -23,7 +23,7 @@ from dlt.sources.helpers.rest_client.client import RESTClient
 from dlt.sources.rest_api.config_setup import create_paginator
 
 from onefold_storage.errors import BadContract, BadInput, OnefoldError, Unavailable
-from onefold_workers.connectors._locations import Location, secret
+from onefold_workers.connectors._locations import Location, read, secret
 
 if TYPE_CHECKING:
     from onefold_workers.connectors.rest import Auth, RestOptions
@@ -169,7 +169,7 @@ def _auth(given: Auth | None, session: requests.Session, where: str) -> Any:
     if given.token_url is None or given.client_id is None:
         raise BadContract(f"{where}: oauth2_client_credentials needs `token_url` and `client_id`")
     return OAuth2ClientCredentials(
-        access_token_url=given.token_url,
+        access_token_url=read(given.token_url, f"{where}.token_url").value,
         client_id=given.client_id,
         client_secret=named("client_secret"),
         session=session,

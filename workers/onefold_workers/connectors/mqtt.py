@@ -30,14 +30,16 @@ if TYPE_CHECKING:
 
 TOPIC = "mqtt_topic"
 """The column that holds a message's topic, beside the keys of its JSON payload."""
+_SAMPLE_S = 60.0
 
 
 class MqttOptions(Options):
     """What to listen to. `location` is `mqtt://host:1883` or, with TLS, `mqtts://host:8883`.
 
     `client_id`: names the session at the broker, which has to be the same each time; by default from the source's
-    id. `password`: named, as `${NAME}`. A reading ends when the topics were quiet for `wait_s`, or after `packages`
-    load packages of at most `messages` messages. The broker forgets a session that did not come for `session_days`.
+    id. `password`: named, as `${NAME}`. A load package holds at most `messages` messages, and of a steady stream
+    what came in `within_s` seconds; a reading ends when the topics were quiet for `wait_s`, or after `packages`
+    packages. The broker forgets a session that did not come for `session_days`.
     """
 
     topics: tuple[str, ...] = Field(min_length=1)
@@ -45,6 +47,7 @@ class MqttOptions(Options):
     username: str | None = None
     password: str | None = None
     wait_s: float = Field(default=1.0, gt=0)
+    within_s: float = Field(default=5.0, gt=0)
     messages: int = Field(default=2_000, ge=1, le=65_000)
     packages: int = Field(default=100, ge=1)
     max_message_bytes: int = Field(default=1 << 20, ge=1)
@@ -70,7 +73,7 @@ def deliveries(contract: Contract, _base: Path, options: MqttOptions, bookmark: 
     expected = tuple(c.name for c in contract.columns)
     with Session(location, options, client, contract.id) as session:
         for number in range(ours["packages"] + 1, ours["packages"] + 1 + options.packages):
-            messages = list(session.messages(options.messages, options.wait_s))
+            messages = list(session.messages(options.messages, options.wait_s, options.within_s))
             if not messages:
                 return
             fresh, window = _new(messages, held)
@@ -131,7 +134,7 @@ def sample(text: str, _base: Path, rows: int, options: MqttOptions) -> tuple[pa.
     location = _locations.read(text)
     pages = Pages("")
     with Session(location, options, None, "location") as session:
-        for message in session.messages(rows, max(options.wait_s, 5.0)):
+        for message in session.messages(rows, max(options.wait_s, 5.0), _SAMPLE_S):
             pages.write_line(_line(message))
     tables = [b.rows for b in pages.batches("mqtt", ())]
     return pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({}), {}

@@ -2,16 +2,19 @@
 
 dlt's REST client does the asking (pagination, OAuth, retries with backoff, Retry-After). What is added here are
 bounds (bytes of a page, seconds, pages), one host, secrets by name only, and a bookmark: the greatest value of the
-cursor field, committed with the rows. The bound may be asked for again, so an incremental source is `changes`.
+cursor field, committed with the rows. The bound itself is asked for again, as more rows may have come with the same
+value, so an incremental source is `changes`; where only the rows come back that were there, nothing is delivered.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+import orjson
 import pyarrow as pa
 from pydantic import Field
 
@@ -86,18 +89,18 @@ def deliveries(contract: Contract, _base: Path, options: RestOptions, bookmark: 
     origin = _origin(location.value)
     since = bookmark.get("cursor") if bookmark and options.cursor else None
     pages = Pages(f"{origin} {options.params} {since}")
-    last = since
+    bound = Bound(options.cursor, since)
     for rows in _pages(location, options, since, contract.id):
         pages.write(rows)
-        last = _greatest(last, rows, options.cursor)
+        bound.see(rows)
     batches = pages.batches(origin, tuple(c.name for c in contract.columns))
     if options.cursor is None and contract.rules.delivery == "changes":
         mark = chained(bookmark, pages.content)
         yield Delivery(mark["content"], origin, batches, bookmark=lambda: mark)
     elif options.cursor is None:
         yield Delivery(pages.content, origin, batches)
-    elif pages.rows:
-        yield Delivery(pages.content, origin, batches, bookmark=lambda: {"cursor": last})
+    elif pages.rows and not (bound.rows == pages.rows and bound.mark() == bookmark):
+        yield Delivery(pages.content, origin, batches, bookmark=bound.mark)
 
 
 def sample(text: str, _base: Path, rows: int, options: RestOptions) -> tuple[pa.Table, dict[str, Any]]:
@@ -125,13 +128,33 @@ def _pages(location: _locations.Location, options: RestOptions, since: Any, wher
     return pages(location, options, params, where)
 
 
-def _greatest(last: Any, rows: list[Any], cursor: Cursor | None) -> Any:
-    if cursor is None:
-        return None
-    values = [v for r in rows if isinstance(r, dict) and (v := r.get(cursor.field)) is not None]
-    known = [v for v in (last, *values) if v is not None]
-    numbers = all(isinstance(v, int | float) for v in known)
-    return max(known, key=None if numbers else str, default=None)
+class Bound:
+    """The greatest value of the cursor field, and which rows have it: what comes again at the next reading."""
+
+    def __init__(self, cursor: Cursor | None, since: Any) -> None:
+        self._field, self._last = cursor.field if cursor else None, since
+        self._digests: list[bytes] = []
+
+    @property
+    def rows(self) -> int:
+        """How many rows have it."""
+        return len(self._digests)
+
+    def see(self, rows: list[Any]) -> None:
+        """Look at further rows."""
+        if self._field is None:
+            return
+        told = [(r[self._field], r) for r in rows if isinstance(r, dict) and r.get(self._field) is not None]
+        known = [v for v in (self._last, *(v for v, _ in told)) if v is not None]
+        numbers = all(isinstance(v, int | float) for v in known)
+        last = max(known, key=None if numbers else str, default=None)
+        if last != self._last:
+            self._last, self._digests = last, []
+        self._digests += [hashlib.sha256(orjson.dumps(r)).digest() for v, r in told if v == last]
+
+    def mark(self) -> dict[str, Any]:
+        """The bookmark."""
+        return {"cursor": self._last, "rows": hashlib.sha256(b"".join(sorted(self._digests))).hexdigest()}
 
 
 def _origin(url: str) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from onefold_storage.contracts import Contract
-from onefold_storage.errors import OnefoldError
+from onefold_storage.deliveries import Delivery
+from onefold_storage.errors import OnefoldError, Unavailable
 from onefold_storage.installation import Installation
 from onefold_storage.manifests import committed_bookmark
 from onefold_storage.packages import Package
@@ -20,11 +22,15 @@ from onefold_workers.progress import counted, reading
 
 @dataclass(frozen=True)
 class Landed:
-    """What came of one source: its packages, and the errors of deliveries that were held back."""
+    """What came of one source: its packages, the errors of deliveries that were held back, and whether it is away.
+
+    `away`: why a source whose contract lets it be away did not answer; None where it did.
+    """
 
     source: str
     packages: tuple[Package, ...] = ()
     errors: tuple[str, ...] = field(default=())
+    away: str | None = None
 
 
 def land_sources(
@@ -53,18 +59,35 @@ def land_source(
     installation = Installation(settings)
     packages: list[Package] = []
     errors: list[str] = []
+    away: str | None = None
     try:
         with installation.lake.keeping(contract.bronze), reading(contract.id, tell):
             bookmark = committed_bookmark(installation.lake, contract.id)
-            for delivery in deliveries(contract, base, bookmark=bookmark, extra=base / "connectors"):
+            for delivery in _there(contract, base, bookmark):
                 try:
                     packages.append(installation.lander.land(contract, counted(delivery)))
                     if delivery.landed:
                         delivery.landed()
                 except OnefoldError as error:
                     errors.append(str(error))
+    except _AwayError as error:
+        away = str(error)
     except OnefoldError as error:
         errors.append(str(error))
     finally:
         installation.ledger.close()
-    return Landed(contract.id, tuple(packages), tuple(errors))
+    return Landed(contract.id, tuple(packages), tuple(errors), away)
+
+
+class _AwayError(Exception):
+    """The source does not answer, and may do so."""
+
+
+def _there(contract: Contract, base: Path, bookmark: Any) -> Iterator[Delivery]:
+    """The source's deliveries; the connector alone is asked inside, so that storage which is away is an error."""
+    try:
+        yield from deliveries(contract, base, bookmark=bookmark, extra=base / "connectors")
+    except Unavailable as error:
+        if contract.rules.may_be_away:
+            raise _AwayError(f"{contract.id} is away: {error}") from error
+        raise

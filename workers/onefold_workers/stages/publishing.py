@@ -27,6 +27,7 @@ from onefold_storage.schema import (
     TRAITS,
 )
 from onefold_storage.status import sources, status
+from onefold_storage.unmanaged import told_of
 from onefold_workers.publication import GoldFrames, build, check
 from onefold_workers.publication.gates import as_facts, measures
 from onefold_workers.stages.fingerprint import fingerprint
@@ -62,7 +63,9 @@ def publish_snapshot(installation: Installation, gathered: Gathered) -> Publishe
     ]
     facts = _facts(installation)
     lasting = [{k: v for k, v in s.items() if k not in _PASSING} for s in facts["sources"]]
-    inputs = fingerprint(lake, tables, gathered=gathered.version, models=facts["models"], sources=lasting)
+    inputs = fingerprint(
+        lake, tables, gathered=gathered.version, models=facts["models"], sources=lasting, strays=facts["unmanaged"]
+    )
     current = publications.current()
     log = installation.ledger.publications
     recorded = {entry.version for entry in log.list()}
@@ -92,12 +95,15 @@ def publish_snapshot(installation: Installation, gathered: Gathered) -> Publishe
 
 def _facts(installation: Installation) -> dict[str, Any]:
     state = status(installation)
+    strays, problem = told_of(installation.settings, installation.workspace.sound_contracts()[0])
     return {
         "as_of": installation.clock.now().isoformat(),
         "tables": state["tables"],
         "identity": state["identity"],
         "models": state["models"],
         "sources": sources(installation),
+        "unmanaged": strays,
+        "landing_problem": problem,
     }
 
 
