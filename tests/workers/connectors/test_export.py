@@ -125,6 +125,13 @@ def test_what_is_no_export(read_bytes: Callable[..., Any], data: bytes, said: st
         read_bytes(data, "x.json", format="export")
 
 
+def test_an_export_is_bounded(read_bytes: Callable[..., Any]) -> None:
+    large = b"[" + b",".join([b'{"a": "%s"}' % (b"x" * 1000)] * 34_000) + b"]"
+    with pytest.raises(BadInput, match="at most 33554432 bytes"):
+        read_bytes(large, "x.json", format="export")
+    assert len(read_bytes(large, "x.json", format="export", max_bytes=40 << 20).values) == 34_000
+
+
 def test_a_path_that_is_none_is_told(read_bytes: Callable[..., Any]) -> None:
     with pytest.raises(BadInput, match="expected a path"):
         read_bytes(b"[]", "x.json", format="export", records="a]b")
