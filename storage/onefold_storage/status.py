@@ -102,6 +102,7 @@ def sources(installation: Installation) -> list[dict[str, Any]]:
                 "generated": contract.rules.generated,
                 "lawful_basis": contract.rules.lawful_basis,
                 "rows": lake.rows(contract.bronze),
+                "landed": sums.landed if sums else 0,
                 "failed_events": int(failed.get(contract.id, 0)),
                 "failed_share": sums.failed / sums.sent if sums and sums.sent else None,
                 "rows_per_day": _per_day(by_day.get(contract.id, {}), now.date()),

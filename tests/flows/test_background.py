@@ -76,3 +76,16 @@ def test_a_process_that_ended_by_itself_leaves_its_last_words(tmp_path: Path) ->
     process.start([sys.executable, "-c", "print('one'); print('two'); print('three'); print('four')"], os.environ)
     assert until(lambda: process.find() is None)
     assert process.last_words(2) == "three / four"
+
+
+def test_a_process_runs_in_the_home_or_where_it_is_told(tmp_path: Path) -> None:
+    """Relative settings, and the default home, mean the place where they were set."""
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for cwd, expected in ((None, home), (elsewhere, elsewhere)):
+        process = Background("somewhere", home)
+        process.start([sys.executable, "-c", "import os; print(os.getcwd())"], os.environ, cwd=cwd)
+        ends = time.monotonic() + 60
+        while process.find() and time.monotonic() < ends:
+            time.sleep(0.05)
+        assert process.last_words() == str(expected)

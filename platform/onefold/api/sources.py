@@ -49,6 +49,9 @@ class Source(BaseModel):
         default=None, description="customers whom another source knows too, by that source"
     )
     added: Added | None = Field(default=None, description="what would be missing without it")
+    landed_since: int | None = Field(
+        default=None, description="rows landed since the publication: what the next refresh will take in"
+    )
     failed_share: float | None = Field(default=None, description="failed rows of those sent, from 0 to 1")
     rows_per_day: float | None = Field(
         default=None,
@@ -101,6 +104,7 @@ def described(view: View, shared: Context) -> list[dict[str, Any]]:
                 "last_landed_at": last.isoformat() if last else facts.get("last_landed_at"),
                 "age_s": age,
                 "fresh": age is not None and (objective is None or age <= objective),
+                "landed_since": live.landed - facts["landed"] if live and "landed" in facts else None,
                 "failed_share": live.failed / live.sent if live and live.sent else None,
                 **{n: getattr(live, n) if live else 0 for n in _COUNTS},
             }

@@ -28,6 +28,11 @@ def figure(value: Any) -> str:
     return f"{value:,.2f}".replace(",", "\u202f")
 
 
+def trait(value: Any) -> str:
+    """A computed trait: counts as whole numbers, which they are though they come as floats."""
+    return figure(int(value) if isinstance(value, float) and value.is_integer() else value)
+
+
 def moment(value: str | datetime | None) -> str:
     """A time to the minute, in UTC."""
     if value is None:
@@ -64,6 +69,7 @@ _environment = Environment(
     lstrip_blocks=True,
 )
 _environment.filters |= {
+    "trait": trait,
     "whole": whole,
     "figure": figure,
     "moment": moment,
