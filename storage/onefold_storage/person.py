@@ -78,7 +78,7 @@ def identifiers_of(records: pl.LazyFrame) -> pl.LazyFrame:
         records.select("record_key", scheme=pl.lit(kind), value=pl.col(kind)).with_columns(value=normal_form(kind))
         for kind in ("email", "phone")
     ]
-    ids = records.select("record_key", pl.col("external_ids").explode()).unnest("external_ids")
+    ids = records.select("record_key", "external_ids").explode("external_ids").unnest("external_ids")
     normal = (
         pl.when(pl.col("scheme") == "email")
         .then(normal_form("email"))

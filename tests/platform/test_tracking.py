@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 import runpy
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -29,7 +30,7 @@ PLAIN = {"Content-Type": "text/plain", "Origin": made["PAGE"], "User-Agent": mad
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """An installation with sources of tracking events, one that only a page of its own may send, and one of others."""
     text = made["contract"]
-    sources = ("web", "app", "again", "bad", "failing")
+    sources = ("web", "app", "again", "bad", "failing", "odd")
     other = text("other").replace("connector: tracking", "connector: http")
     opened = made["installed"](
         tmp_path_factory.mktemp("tracking") / "home",
@@ -49,7 +50,7 @@ def client(installation: Installation) -> Iterator[TestClient]:
 @pytest.fixture(scope="module")
 def keys(installation: Installation) -> dict[str, str]:
     """A write key of each source."""
-    names = ("web", "app", "again", "bad", "failing", "other", "fenced", "nobody")
+    names = ("web", "app", "again", "bad", "failing", "odd", "other", "fenced", "nobody")
     return {s: installation.ledger.keys.create(s, [f"ingest:{s}"])[1] for s in names}
 
 
@@ -227,6 +228,40 @@ def test_of_a_batch_what_is_none_is_kept_with_its_reason_and_the_rest_lands(
     done = replay(installation, contract, Chosen(source="failing"), {name: json.dumps(row).encode()})
     assert done.landed == 1
     assert counts(installation, "failing")["failed"] == 3
+
+
+def test_whatever_stands_in_an_event_it_lands_or_is_kept(
+    installation: Installation, client: TestClient, keys: dict[str, str]
+) -> None:
+    draw = random.Random(4)
+    odd: list[Any] = [
+        None, True, 0, -1, 1.5, 1e308, 2**63, "", " ", "null", "u" * 600, "\x00", "\u202e", "2026-13-01", "99999-01-01",
+        "2026-01-05T10:00:00+99:00", "0001-01-01", "9999-12-31T23:59:59Z", [], [1], {}, {"a": {"b": None}}, {"": ""},
+    ]  # fmt: skip
+    fields = [
+        "type", "messageId", "userId", "anonymousId", "previousId", "groupId", "event", "name", "category", "traits",
+        "properties", "context", "timestamp", "originalTimestamp", "sentAt", "channel", "integrations", "x", "",
+    ]  # fmt: skip
+    events: list[Any] = []
+    for n in range(400):
+        event = from_browser(
+            draw.choice(["track", "identify", "page", "group", "alias"]), event="e", userId=f"u{n}"
+        )
+        for field in draw.sample(fields, draw.randint(0, 3)):
+            event[field] = draw.choice(odd)
+        events.append(event)
+    for at in range(0, 400, 200):
+        answer = client.post("/v1/batch", json={"batch": events[at : at + 200]}, headers=made["basic"](keys["odd"]))
+        assert answer.status_code == 200, answer.text
+        Tracked.model_validate(answer.json())
+    found = counts(installation, "odd")
+    assert found["sent"] == 400 and found["suppressed"] == 0
+    assert found["landed"] > 80 and found["failed"] > 80
+    for n, event in enumerate(events[:50]):  # the same, singly: taken or told, never an error of ours
+        single = client.post(
+            f"/v1/{draw.choice(['track', 'page'])}", json=event, headers=made["basic"](keys["odd"])
+        )
+        assert single.status_code in (200, 422), (n, single.text)
 
 
 def test_who_may_send_what(installation: Installation, client: TestClient, keys: dict[str, str]) -> None:

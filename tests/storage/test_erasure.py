@@ -22,6 +22,7 @@ from onefold_storage.buckets import prepare
 from onefold_storage.erasure import erase
 from onefold_storage.errors import NotFound
 from onefold_storage.installation import Installation
+from onefold_storage.person import identifiers_of
 from onefold_storage.places import undeclared
 from onefold_storage.rescanning import Terms, rescan
 from onefold_storage.settings import StorageSettings
@@ -297,3 +298,17 @@ def test_an_object_that_nobody_erases_is_found_by_the_rescan(filled: Installatio
     receipt = erase(filled, "g-ann", NOW)
     assert receipt.left == ("packages/stray.parquet",)
     assert not receipt.complete
+
+
+def test_a_record_with_several_external_ids_is_known_by_each() -> None:
+    ids = [
+        [{"scheme": "card", "value": "1"}, {"scheme": "user", "value": " u "}],
+        None,
+        [],
+        [{"scheme": "card", "value": "2"}],
+    ]
+    kind = pl.List(pl.Struct({"scheme": pl.String, "value": pl.String}))
+    frame = pl.DataFrame({"record_key": ["a", "b", "c", "d"], "email": ["A@x.org", None, None, None]})
+    frame = frame.with_columns(phone=pl.lit(None, pl.String), external_ids=pl.Series(ids, dtype=kind))
+    found = identifiers_of(frame.lazy()).collect().rows()
+    assert sorted(found) == [("a", "card", "1"), ("a", "email", "a@x.org"), ("a", "user", "u"), ("d", "card", "2")]
