@@ -16,6 +16,8 @@ from onefold_workers.drafting.vocabulary import longest, runs, vocabulary
 _NAMES = ("given_name", "middle_name", "family_name", "full_name")
 _YEAR = r"(?:^|\D)(?:1\d|20)\d{2}(?:\D|$)|^(?:1\d|20)\d{2}[01]\d{3}$"
 _DAY_AND_YEAR = r"^\D*\d{1,2}\D+\d{1,2}\D+\d{2,4}$"
+_TURNED_ROUND = r"^\p{Lu}[\p{L}'’ -]+, (?:\p{Lu}[\p{L}.'’-]+ ?)+(?:\(.*\))?$"
+"""`Abbott, John Joseph`: family name first."""
 _ADDRESS = ("street", "city", "postcode")
 
 
@@ -229,6 +231,10 @@ def _paired(kind: str, kinds: set[str]) -> bool:
 
 
 def _is_a_person(p: Profile, kinds: set[str]) -> bool:
+    if p.distinct <= 3 and p.filled >= 20:  # groom and bride
+        return False
+    if p.share(_TURNED_ROUND) > 0.7:
+        return True
     person = kinds & {"email", "phone", "birth_date", "gender", "given_name", "family_name"}
     return p.whole_names >= 0.15 or p.given_names >= 0.2 or bool(person and p.compact != "description")
 

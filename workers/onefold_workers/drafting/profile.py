@@ -196,6 +196,8 @@ class Profile:
         grouped = self.share(r"^\(?\d{2,5}\)?[ /.-]+\d{2,8}(?:[ /.-]+\d{2,8})*(?: ?x\d+)?$")
         # Dates are grouped digits too, and mistyped ones are no dates any more.
         dated = self.share(r"^(?:1[4-9]|20)\d{2}[-/. ]\d{1,2}[-/. ]\d{1,3}$|^\d{1,2}[-/. ]\d{1,2}[-/. ]\d{4}$")
+        if self.decimals > 0.5:  # 32.6027397 is grouped by a point as well
+            grouped = 0.0
         dates_among = max(dated, self.when.share if self.when else 0.0)
         return max(sum(valid) / len(valid) if valid else 0.0, 0.0 if dates_among > 0.5 else grouped * self.phones)
 

@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 
+_ADDRESS_OF = re.compile(r"\b(billing|shipping|mailing|delivery)(?=[a-z]{3})")
+"""Which address a header is about, where it is joined to the next word: `billingpostalcode`."""
+
 
 @dataclass(frozen=True)
 class Words:
@@ -57,7 +60,7 @@ def tokens(header: str) -> tuple[str, ...]:
     parted = re.sub(r"([a-z])([A-Z])", r"\1 \2", header)
     parted = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1 \2", parted)
     parted = re.sub(r"(\d+)", r" \1 ", parted)
-    return tuple(re.findall(r"[^\W_]+", folded(parted)))
+    return tuple(re.findall(r"[^\W_]+", _ADDRESS_OF.sub(r"\1 ", folded(parted))))
 
 
 def runs(words: tuple[str, ...]) -> set[str]:
