@@ -210,7 +210,12 @@ def _s3(_url: Any, options: dict[str, Any]) -> Any:
         token=options.get("token"),
         anon=bool(options.get("anon", False)),
         client_kwargs=client,
-        config_kwargs={"connect_timeout": _CONNECT_S, "read_timeout": _READ_S},
+        # asked again by `_patience`, so not often by each library below as well
+        config_kwargs={
+            "connect_timeout": _CONNECT_S,
+            "read_timeout": _READ_S,
+            "retries": {"total_max_attempts": 2},
+        },
         use_listings_cache=False,
         skip_instance_cache=True,
     )
