@@ -16,6 +16,8 @@ _LABEL = r"[\p{L}\p{N}](?:[\p{L}\p{N}-]*[\p{L}\p{N}])?"
 _ADDRESS = rf"^[^\s@<>()\[\],;:\"\\]{{1,64}}@(?:{_LABEL}\.)+\p{{L}}[\p{{L}}\p{{N}}-]*[\p{{L}}\p{{N}}]$"
 _LONGEST = 254
 _SHORTEST_PHONE = 5
+_EXTENSION = re.compile(r"(?i)(?<=\d)\s*(?:ext(?:ension)?\.?|x|#)\s*\d{1,6}\s*$")
+"""Of a number that is in no plan its extension, too, would stand among its digits."""
 _REPEATED = "^(?:" + "|".join(f"{d}+" for d in "0123456789") + ")$"
 
 
@@ -63,7 +65,8 @@ def _of_one_country(numbers: pl.Series, country: str | None) -> pl.Series:
 
 def _phone(text: str, country: str | None) -> str | None:
     text = unicodedata.normalize("NFKC", text)
-    for part in re.split(r"[;|]|,\s|\s/\s", text):
+    for written in re.split(r"[;|]|,\s|\s/\s", text):
+        part = _EXTENSION.sub("", written)
         digits = "".join(str(unicodedata.digit(c)) for c in part if unicodedata.digit(c, None) is not None)
         if len(digits) >= _SHORTEST_PHONE:
             break

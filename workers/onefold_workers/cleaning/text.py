@@ -17,7 +17,7 @@ _INVISIBLE = "[[\\p{Cc}\u00ad\u200b\u200e\u200f\u202a-\u202e\u2060\ufeff]--[\\s]
 _FEW = 2_000
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _RANKED = rf"(?i), ?(?:\d|(?:{'|'.join(RANKS)})\b)"
-_STYLES = rf"(?i)^(?:(?:{'|'.join(STYLES)})(?:\. ?| ))+(\S+ \S.*)$"
+_STYLES = rf"(?i)^(?:(?:{'|'.join((*STYLES, *TITLES))})(?:\. ?| ))+(\S+ \S.*)$"
 _TITLES = rf"(?i)^(?:(?:{'|'.join(TITLES)})(?:\. ?| ))+(\S.*)$"
 
 
@@ -110,7 +110,7 @@ def clean_full_name(values: pl.Series) -> pl.Series:
     written = tidy_up(values).str.replace(suffix, "${2} ${1}, ${3}")
     ranked = written.str.contains(_RANKED)
     text = written.zip_with(ranked.fill_null(False), written.str.replace(r"^([^,]+), ?([^,]{2,})$", "${2} ${1}"))
-    return clean_name(text.str.replace(_TITLES, "${1}").str.replace(_STYLES, "${1}"))
+    return clean_name(text.str.replace(_STYLES, "${1}").str.replace(_TITLES, "${1}"))
 
 
 def clean_organisation(values: pl.Series) -> pl.Series:

@@ -101,7 +101,9 @@ class IdentityModel:
             document: dict[str, Any] = orjson.loads(text)
             found = document.pop("format")
             if found != FORMAT:
-                raise BadInput(f"identity model: expected format {FORMAT}, found {found}; train a new one")
+                raise BadInput(
+                    f"identity model: expected format {FORMAT}, found {found}; learn a new one (`onefold identity retrain`)"
+                )
             parameters = tuple(
                 FieldParameters(f["name"], tuple(f["match"]), tuple(f["random"]), f["shared"])
                 for f in document.pop("fields")

@@ -145,6 +145,10 @@ class Weigher:
         self.fields = tuple(replace(f, shared=known.get(f.name, f.shared)) for f in people.fields)
         self.tables = tables(self.fields, model.fields)
         self._extra = [self._by_value(f, t) for f, t in zip(self.fields, self.tables, strict=True)]
+        self._in_household = [
+            None if e is None or not f.shared else _shared(t[-1] + e, f.shared) - _shared(t[-1:], f.shared)
+            for f, t, e in zip(self.fields, self.tables, self._extra, strict=True)
+        ]
 
     def _by_value(self, field: Field, table: Bits) -> Bits | None:
         """What agreement on each value adds to or takes from the weight of agreement on the average value."""
@@ -180,11 +184,10 @@ class Weigher:
             if extra is None:
                 continue
             same = np.flatnonzero((levels[:, number] == field.levels - 1)[at])
-            bits = self._by_pair(field.name, extra, left[same], right[same])
-            sums[field.group][same] += bits
-            if field.group == "person" and field.shared:
-                top = self.tables[number][-1:]
-                sums["shared"][same] += _shared(top + bits, field.shared) - _shared(top, field.shared)
+            sums[field.group][same] += self._by_pair(field.name, extra, left[same], right[same])
+            common = self._in_household[number]
+            if field.group == "person" and common is not None:
+                sums["shared"][same] += self._by_pair(field.name, common, left[same], right[same])
         weight[able] = combined(_settled(sums), self.model.priors)
         return weight
 
