@@ -141,6 +141,7 @@ def test_the_first_commit_of_a_table_that_was_cut_off_is_none(torn: Torn) -> Non
     assert torn.tear({0, 2, 4}) == 0
     torn.cluster.kill(3)
     assert torn.version() == -1
+    assert torn.installation.lake.rows(TABLE) == 0
     torn.land(1)
     assert torn.ids() == [1]
     torn.cluster.start(120)
