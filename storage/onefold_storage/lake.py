@@ -149,7 +149,8 @@ class Lake:
     @told()
     def rows(self, name: str) -> int:
         """Rows of the newest version; 0 where the table does not exist."""
-        return int(self.handle(name).count()) if self.exists(name) else 0
+        table = self.found(name) if self.exists(name) else None
+        return int(table.count()) if table else 0
 
     def names(self) -> list[str]:
         """Every table, by layer."""
@@ -159,11 +160,14 @@ class Lake:
 
     def scan(self, name: str, version: int | None = None) -> pl.LazyFrame:
         """A lazy frame over a table; an absent table with a declared shape is empty."""
-        if not self.exists(name):
+        table = None
+        if self.exists(name):
+            table = self.found(name) if version is None else self.handle(name, version)
+        if table is None:
             if name not in TABLES:
                 raise NotFound(f"{name}: no such table in the lake")
             return pl.LazyFrame(pl.from_arrow(TABLES[name].arrow.empty_table()))
-        return pl.scan_delta(self.handle(name, version), storage_options=self._reading, use_pyarrow=False)
+        return pl.scan_delta(table, storage_options=self._reading, use_pyarrow=False)
 
     def read(self, name: str, columns: Sequence[str] | None = None, version: int | None = None) -> pa.Table:
         """A table, or some of its columns, as Arrow. For tables that are small by nature."""

@@ -20,7 +20,6 @@ from onefold_storage.clock import SystemClock
 from onefold_storage.errors import BadInput, Conflict, Forbidden, NotFound, Unavailable
 from onefold_storage.settings import StorageSettings
 
-_EMPTY = hashlib.sha256(b"").hexdigest()
 _DENIED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "XMinioAdminNoAccessKey"}
 _BUSY = {
     "XMinioAdminRebalanceAlreadyStarted": "a rebalance is running already",
@@ -85,17 +84,26 @@ class AdminApi:
         """Stop the rebalance; what was moved stays where it is now."""
         self._call("POST", "rebalance/stop")
 
+    def heal(self, bucket: str, token: str | None = None) -> dict[str, Any]:
+        """Begin to look through a bucket and make whole what drives lack; with the answer's `clientToken`: how far.
+
+        One that was begun before, and is not over, is ended for it.
+        """
+        asked = {"clientToken": token} if token else {"forceStart": "true"}
+        body = b"" if token else b'{"recursive":true,"remove":true,"scanMode":1}'
+        return self._call("POST", f"heal/{quote(bucket)}/", asked, body)  # type: ignore[no-any-return]
+
     def _named(self, pool: int) -> str:
         """How the server calls a pool: its arguments, or their hash; numbers are not routed to these calls."""
         return next(str(p["cmdline"]) for p in self.pools() if int(p["id"]) == pool)
 
-    def _call(self, method: str, command: str, query: dict[str, str] | None = None) -> Any:
+    def _call(self, method: str, command: str, query: dict[str, str] | None = None, body: bytes = b"") -> Any:
         url = urlsplit(
             f"{self.endpoint}/minio/admin/v3/{command}?{urlencode(query or {}, quote_via=quote, safe='')}"
         )
         try:
             answer = urllib3.request(
-                method, urlunsplit(url), headers=self._signed(method, url), retries=False,
+                method, urlunsplit(url), body=body or None, headers=self._signed(method, url, body), retries=False,
                 timeout=urllib3.Timeout(connect=5, read=60),
             )  # fmt: skip
         except HTTPError as error:
@@ -106,15 +114,16 @@ class AdminApi:
             return json.loads(answer.data) if answer.data.strip() else None
         raise self._refused(command, answer.status, answer.data)
 
-    def _signed(self, method: str, url: Any) -> dict[str, str]:
+    def _signed(self, method: str, url: Any, body: bytes) -> dict[str, str]:
         from minio.credentials.credentials import Credentials
         from minio.signer import sign_v4_s3
         from minio.time import to_amz_date
 
         now: datetime = SystemClock().now()  # a signature is of the machine's time, whatever the platform's is
-        headers = {"Host": url.netloc, "x-amz-content-sha256": _EMPTY, "x-amz-date": to_amz_date(now)}
+        content = hashlib.sha256(body).hexdigest()
+        headers = {"Host": url.netloc, "x-amz-content-sha256": content, "x-amz-date": to_amz_date(now)}
         signed = sign_v4_s3(
-            method=method, url=url, region=self.region, headers=dict(headers), date=now, content_sha256=_EMPTY,
+            method=method, url=url, region=self.region, headers=dict(headers), date=now, content_sha256=content,
             credentials=Credentials(self.access_key, self.secret_key),
         )  # fmt: skip
         return {k: str(v) for k, v in signed.items()}

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +20,8 @@ import polars as pl
 
 from onefold_storage.buckets import prepare
 from onefold_storage.capacity import of_information
+from onefold_storage.errors import OnefoldError
+from onefold_storage.healing import heal
 from onefold_storage.installation import Installation
 from onefold_storage.minio_admin import AdminApi
 from onefold_storage.settings import StorageSettings
@@ -145,6 +148,17 @@ class Site:
         return of_information(
             AdminApi(self.storage.endpoint, "test-root", "test-root-password").information()
         ).drives_full
+
+    def heal(self) -> None:
+        """Until every object lies on every drive, as an administrator would after nodes were away."""
+        api = AdminApi(self.storage.endpoint, "test-root", "test-root-password")
+
+        def whole() -> bool:
+            with suppress(OnefoldError):  # nodes that have just started are still finding each other
+                return heal(api, "fire").left == 0
+            return False
+
+        self.until(whole, lambda: "not everything heals", 180)
 
     def add_files(self) -> None:
         """A file more for each source of files."""

@@ -190,7 +190,11 @@ def one_node_gone(site: Any, chance: random.Random, _long: bool) -> None:
 
 
 def two_nodes_gone(site: Any, chance: random.Random, _long: bool) -> None:
-    """Reads go on; packages are refused by a clear error, events wait in the log; both go on when the nodes are back."""
+    """Reads go on; packages are refused by a clear error, events wait in the log; both go on when the nodes are back.
+
+    What was written while others were away is healed first: else too few of the drives that are left may hold it.
+    """
+    site.heal()
     site.start("land")
     site.start("events")
     site.wait_for(2, *SOURCES)

@@ -6,7 +6,10 @@ The drives are put into the state that a put leaves which is cut off, by taking 
 from __future__ import annotations
 
 import importlib.util
+import json
+import os
 import shutil
+import subprocess
 import sys
 import time
 import uuid
@@ -26,6 +29,7 @@ from onefold_storage.torn import log_key
 
 TESTS = Path(__file__).parents[1]
 TABLE = "bronze/people"
+ROOT: dict[str, Any] = {"s3_root_user": "test-root", "s3_root_password": "test-root-password"}
 
 pytestmark = [pytest.mark.needs_minio, pytest.mark.slow]
 
@@ -61,8 +65,7 @@ class Torn:
         given = {"lake_url": f"s3://torn/{home.parent.name}", "s3_endpoint": cluster.endpoint, "ledger_url": ledger}
         patience = {"s3_timeout": 5.0, "s3_patience": 5.0}
         self.settings = StorageSettings(home=home, **keys, **given, **patience)
-        root: dict[str, Any] = {"s3_root_user": "test-root", "s3_root_password": "test-root-password"}
-        prepare(self.settings.model_copy(update={k: StorageSettings(**root).__dict__[k] for k in root}))
+        prepare(self.settings.model_copy(update={k: StorageSettings(**ROOT).__dict__[k] for k in ROOT}))
         self.installation = Installation(self.settings)
 
     def land(self, key: int) -> None:
@@ -138,6 +141,7 @@ def test_the_first_commit_of_a_table_that_was_cut_off_is_none(torn: Torn) -> Non
     assert torn.tear({0, 2, 4}) == 0
     torn.cluster.kill(3)
     assert torn.version() == -1
+    assert torn.installation.lake.rows(TABLE) == 0
     torn.land(1)
     assert torn.ids() == [1]
     torn.cluster.start(120)
@@ -161,6 +165,36 @@ def test_a_checkpoint_that_was_cut_off_is_made_again(torn: Torn) -> None:
     assert torn.ids() == [1, 2, 3], "and so does landing"
     torn.cluster.start(120)
     assert torn.ids() == [1, 2, 3]
+
+
+def test_what_landed_without_a_node_is_read_without_two_others_once_it_is_healed(torn: Torn) -> None:
+    torn.cluster.kill(3)
+    torn.land(1)
+    torn.cluster.start(120)
+    last = torn.cluster.nodes[3].drives
+    lake = torn.settings.lake.removeprefix("s3://")
+    given = {k: getattr(torn.settings, k) for k in ("lake_url", "s3_endpoint", "s3_access_key", "home")}
+    given |= {"s3_secret_key": "secret-of-the-platform", **ROOT}
+    command = [str(Path(sys.executable).with_name("onefold")), "storage", "heal", "--json"]
+    environment = os.environ | {f"ONEFOLD_{k.upper()}": str(v) for k, v in given.items()}
+
+    def healed() -> dict[str, Any]:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+        assert done.returncode in (0, 4), done.stderr  # 4: the node was not seen yet
+        told: dict[str, Any] = json.loads(done.stdout) if done.stdout else {"left": 1}
+        return told
+
+    end = time.monotonic() + 60
+    while (told := healed())["left"]:
+        assert time.monotonic() < end, told
+        time.sleep(1)
+    assert told["seen"] > 3
+    parts = [p.parent.name for p in (last[0] / lake / TABLE).glob("*.parquet/xl.meta")]
+    assert len(parts) == 1, "the node that was away has it too"
+    for node in (1, 2):
+        torn.cluster.kill(node)
+    assert torn.ids() == [1]
+    torn.cluster.start(120)
 
 
 LISTED, UNLISTED = {3, 4, 5, 6, 7}, {4, 5, 6, 7}

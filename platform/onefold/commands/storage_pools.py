@@ -1,4 +1,4 @@
-"""`onefold storage plan | add-pool | rebalance | drain`: the storage grows, evens itself out, and gives a pool up."""
+"""`onefold storage plan | add-pool | rebalance | drain | heal`: the storage grows, evens out, gives a pool up, heals."""
 
 from __future__ import annotations
 
@@ -159,11 +159,29 @@ def drain(
         out.print(f"Pool {pool} is empty: take it out of the list of pools and start every node again")
 
 
+def heal(json: Json = False) -> None:
+    """Make whole what drives lack after nodes were away; all nodes must be there."""
+    from onefold_storage.buckets import bucket_of
+    from onefold_storage.healing import heal as look_through
+    from onefold_storage.settings import StorageSettings
+
+    api, bucket = _api(), bucket_of(StorageSettings())
+    with waiting(f"looking at every object of {bucket}"):
+        done = look_through(api, bucket)
+    if json:
+        print_json(asdict(done))
+        return
+    out.print(
+        f"{done.seen:,} objects looked at: drives lacked a part of {done.lacking:,}, and still do of {done.left:,}"
+    )
+
+
 COMMANDS: dict[str, Callable[..., None]] = {
     "plan": plan,
     "add-pool": add_pool,
     "rebalance": rebalance,
     "drain": drain,
+    "heal": heal,
 }
 
 
