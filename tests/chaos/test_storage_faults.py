@@ -228,7 +228,7 @@ def drives_full(site: Any, chance: random.Random, _long: bool) -> None:
     refused = len(site.failures())
     try:
         for drive in filled:
-            with (drive / "filler").open("wb") as filler, suppress(OSError):
+            with suppress(OSError), (drive / "filler").open("wb", buffering=0) as filler:
                 while True:
                     filler.write(bytes(1 << 20))
         site.until(
