@@ -26,4 +26,5 @@ class WorkerSettings(BaseSettings):
 
 def keep_to_itself() -> None:
     """Turn off MLflow's count of its users, for this process and those it starts; call it before the import."""
-    os.environ.update({"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"})
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ.setdefault("DO_NOT_TRACK", "1")
