@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from onefold_storage.contracts import ContractColumn
 from onefold_storage.local_time import localise
-from onefold_storage.locales import plain_number
+from onefold_storage.plain_numbers import plain_number
 from onefold_storage.row_text import frame_of, text_of
 
 _TRUE = ["true", "t", "yes", "y", "1"]

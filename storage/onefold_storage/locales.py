@@ -1,4 +1,4 @@
-"""How numbers are written where a source comes from: the decimal mark by locale, and the one way to read them.
+"""How numbers are written where a source comes from: the decimal mark by locale.
 
 `1.234` is a thousand and more in Berlin and a bit more than one in London; no value says which. A contract that
 names its `locale` is read so, and what is written another way is no number.
@@ -7,8 +7,6 @@ names its `locale` is read so, and what is written another way is no number.
 from __future__ import annotations
 
 import re
-
-import polars as pl
 
 LOCALE = re.compile(r"^[a-z]{2,3}(?:[_-][A-Z]{2})?$")
 _COMMA = frozenset((
@@ -43,19 +41,3 @@ def decimal_mark(locale: str) -> str:
             f"locale {locale!r}: how its numbers are written is not known; name a locale that does alike"
         )
     return "," if language in _COMMA else "."
-
-
-def plain_number(text: pl.Expr, locale: str) -> pl.Expr:
-    """Numbers as a locale writes them, as digits with a point; null where it does not write them so.
-
-    Groups may be parted by the other mark, a space or an apostrophe, and must be whole: `1.23` is no number in
-    German. A minus may be the typographic one.
-    """
-    mark = decimal_mark(locale)
-    other = r"\." if mark == "," else ","
-    group = rf"(?:{other}|['’\s])"
-    inner = r"\d{2,3}" if mark == "." else r"\d{3}"  # India parts lakhs by two digits
-    shape = rf"^[+-]?(?:\d+|\d{{1,3}}(?:{group}{inner})*{group}\d{{3}})?(?:\{mark}\d*)?(?:[eE][+-]?\d+)?$"
-    bare = text.str.strip_chars().str.replace("−", "-")
-    plain = bare.str.replace_all(group, "").str.replace(mark, ".", literal=True)
-    return pl.when(bare.str.contains(shape) & plain.str.contains(r"\d")).then(plain)

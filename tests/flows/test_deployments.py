@@ -21,36 +21,44 @@ from onefold_storage.errors import BadInput
 pytestmark = [pytest.mark.needs_prefect, pytest.mark.slow]
 
 DOUBLE = '''
+import os
 from prefect import flow
 
 @flow
 def double(x: int = 1) -> int:
     """Doubles."""
-    print(2 * x, file=open("doubled.txt", "a"))
+    print(2 * x, file=open(os.environ["DOUBLED"], "a"))
     return 2 * x
 '''
 
 
 @pytest.fixture(scope="module")
-def runner(prefect_server: PrefectServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunnerProcess]:
-    folder = tmp_path_factory.mktemp("flows")
+def doubled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the flow writes into, and others' environments name."""
+    return tmp_path_factory.mktemp("flows") / "doubled.txt"
+
+
+@pytest.fixture(scope="module")
+def runner(prefect_server: PrefectServer, doubled: Path) -> Iterator[RunnerProcess]:
+    folder = doubled.parent
     (folder / "double_flow.py").write_text(DOUBLE)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("PYTHONPATH", str(folder))
+        environment.setenv("DOUBLED", str(doubled))
         environment.setenv("ONEFOLD_SCHEDULES", '{"double": "* * * * *"}')
         running = deployments.start(prefect_server, {"double": "double_flow"})
         yield running.wait()
         running.stop()
 
 
-def test_a_run_that_is_asked_for_is_carried_out(runner: RunnerProcess) -> None:
+def test_a_run_that_is_asked_for_is_carried_out(runner: RunnerProcess, doubled: Path) -> None:
     assert runner.started
     assert runner.ready()
     prefect = str(Path(sys.executable).with_name("prefect"))
     command = [prefect, "deployment", "run", "double/double", "--param", "x=21", "--watch"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "42" in (runner.process.home / "doubled.txt").read_text().split()
+    assert "42" in doubled.read_text().split()
 
 
 def test_the_schedule_makes_runs_and_they_are_carried_out(runner: RunnerProcess) -> None:

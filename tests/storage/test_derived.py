@@ -18,7 +18,8 @@ from onefold_storage.derived import parted, taken
 from onefold_storage.errors import BadContract
 from onefold_storage.identifiers import identifiers
 from onefold_storage.keyed_hash import KeyedHash
-from onefold_storage.locales import decimal_mark, plain_number
+from onefold_storage.locales import decimal_mark
+from onefold_storage.plain_numbers import plain_number
 from onefold_storage.sieve import marks
 from onefold_storage.suppression import Listed
 from onefold_storage.suppressor import Lookup

@@ -10,7 +10,7 @@ import pyarrow as pa
 from onefold_storage.checking import localise
 from onefold_storage.contract_fields import UnitRule
 from onefold_storage.derived import as_text, written
-from onefold_storage.locales import plain_number
+from onefold_storage.plain_numbers import plain_number
 from onefold_storage.units import conversion
 from onefold_workers.cleaning import squeezed
 
