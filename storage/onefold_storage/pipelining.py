@@ -13,6 +13,9 @@ from typing import TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
+AHEAD = 4
+"""Items taken ahead of what was handed out, for each thread. With one, whoever makes the items waits for the oldest
+while threads run dry: a million rows of CSV took a quarter longer."""
 
 
 def threads() -> int:
@@ -21,7 +24,7 @@ def threads() -> int:
 
 
 def in_order(work: Callable[[T], R], items: Iterable[T], abreast: int) -> Generator[R, None, None]:
-    """`work` of each item, in the items' order; at most `abreast` + 1 are taken ahead of what was handed out.
+    """`work` of each item, in the items' order; at most `AHEAD` a thread are taken ahead of what was handed out.
 
     Items are made in the caller's thread. The first error ends everything; what runs is waited for.
     """
@@ -30,7 +33,7 @@ def in_order(work: Callable[[T], R], items: Iterable[T], abreast: int) -> Genera
         try:
             for item in items:
                 waiting.append(pool.submit(work, item))
-                while waiting and (len(waiting) > abreast or waiting[0].done()):
+                while waiting and (len(waiting) >= AHEAD * abreast or waiting[0].done()):
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
