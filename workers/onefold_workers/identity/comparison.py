@@ -44,7 +44,7 @@ _PARTS: dict[str, pl.Expr] = {
     "month": _V.str.slice(4, 2).cast(pl.Int32, strict=False),
     "day": _V.str.slice(6, 2).cast(pl.Int32, strict=False),
     "local": _AT,
-    "number": _V.str.replace_all(r"\D", "").add("."),
+    "number": _V.str.replace_all(r"\D+", "").add("."),
     "long local": _AT.str.len_chars() >= 4,
     "long": _V.str.len_chars() >= 5,
     "area": AREA,

@@ -16,12 +16,12 @@ import numpy.typing as npt
 
 from onefold_workers.identity.blocking import Rule
 from onefold_workers.identity.compared import Compared
-from onefold_workers.identity.comparison import Levels, Packed, compare_pairs, unpacked
+from onefold_workers.identity.comparison import Levels, Packed, unpacked
 from onefold_workers.identity.desk import Handle
 from onefold_workers.identity.fields import Field, field_of
 from onefold_workers.identity.frequencies import Counts, chance
 from onefold_workers.identity.model import FieldParameters, IdentityModel, Priors
-from onefold_workers.identity.people import People, Rows
+from onefold_workers.identity.people import Rows
 from onefold_workers.identity.text import distinct
 from onefold_workers.identity.weights import Bits, explanations, group_sums, log2, tables
 
@@ -76,17 +76,15 @@ def tallied(parts: list[tuple[Packed, npt.NDArray[Any]]], rules: int) -> Tally:
     return Tally(patterns, counts)
 
 
-def random_sample(people: People) -> Sample:
-    """Random pairs of different records, the same ones for the same records."""
+def random_pairs(size: int) -> tuple[Rows, Rows]:
+    """Random pairs of different records, the same ones for as many records."""
     rng = np.random.default_rng(SEED)
-    n = people.size
-    if n * (n - 1) // 2 <= RANDOM_PAIRS:
-        left, right = np.triu_indices(n, 1)
+    if size * (size - 1) // 2 <= RANDOM_PAIRS:
+        left, right = np.triu_indices(size, 1)
     else:
-        left, right = rng.integers(0, n, RANDOM_PAIRS), rng.integers(0, n, RANDOM_PAIRS)
+        left, right = rng.integers(0, size, RANDOM_PAIRS), rng.integers(0, size, RANDOM_PAIRS)
         left, right = left[left != right], right[left != right]
-    left, right = left.astype(np.int64), right.astype(np.int64)
-    return Sample(left, right, unpacked(compare_pairs(people, left, right), people.fields))
+    return left.astype(np.int64), right.astype(np.int64)
 
 
 @dataclass(frozen=True)

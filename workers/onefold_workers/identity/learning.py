@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
 from onefold_workers.identity.coding import StoredPeople
 from onefold_workers.identity.compared import Compared
 from onefold_workers.identity.comparing import Share, Weighing, weigh_shares
-from onefold_workers.identity.comparison import compare_pairs, unpacked
+from onefold_workers.identity.comparison import Levels, compare_pairs, unpacked
 from onefold_workers.identity.desk import Handle
-from onefold_workers.identity.estimation import Labelled, Learned, Sample, Tally, estimate, random_sample, tallied
+from onefold_workers.identity.estimation import Labelled, Learned, Sample, Tally, estimate, random_pairs, tallied
 from onefold_workers.identity.frequencies import count_values
 from onefold_workers.identity.grouping import Ground, clustered, completed
 from onefold_workers.identity.model import IdentityModel
 from onefold_workers.identity.pairing import Candidates
 from onefold_workers.identity.people import Rows
 from onefold_workers.identity.tasks import RunTasks, run
+
+_SHARES = 8
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ def learn(
     run_tasks: RunTasks,
 ) -> Knowledge:
     """Learn a model from the compared candidates: without labels, and with the decisions where there are any."""
-    sample: Sample = run(run_tasks, _sample, [stored])[0]
+    sample = _sampled(stored, run_tasks)
     tally = tallied([(s.patterns, s.tally) for s in shares], len(candidates.rules))
     persons = float(stored.open().persons.sum())
     labelled = _labelled(stored, ground)
@@ -64,8 +67,18 @@ def learn(
     return Knowledge(replace(learned.model, largest=largest), learned.expected, learned.shares)
 
 
-def _sample(stored: StoredPeople) -> Sample:
-    return random_sample(stored.open())
+def _sampled(stored: StoredPeople, run_tasks: RunTasks) -> Sample:
+    left, right = random_pairs(stored.size)
+    cuts = np.linspace(0, len(left), _SHARES + 1, dtype=np.int64)
+    levels = run(run_tasks, _sample, [(stored, int(a), int(b)) for a, b in pairwise(cuts)])
+    return Sample(left, right, np.concatenate(levels))
+
+
+def _sample(task: tuple[StoredPeople, int, int]) -> Levels:
+    stored, start, end = task
+    left, right = random_pairs(stored.size)
+    people = stored.open()
+    return unpacked(compare_pairs(people, left[start:end], right[start:end]), people.fields)
 
 
 def _labelled(stored: StoredPeople, ground: Ground) -> Labelled | None:

@@ -31,29 +31,27 @@ def edges(
     """Pairs from the grey zone up with their weight and first rule; copies point to their first record."""
     pairs, weight = found.pairs, found.weight
     kept = np.flatnonzero(weight > model.threshold + CLOSE)
-    names = np.array([*(r.name for r in rules), "component"], dtype=object)
+    names = pl.Series([*(r.name for r in rules), "component", "identical"], dtype=pl.String)
     lowest = pairs.rules[kept] & (~pairs.rules[kept] + np.uint64(1))
-    rule = np.where(lowest > 0, np.log2(np.maximum(lowest, 1).astype(np.float64)), len(names) - 1).astype(np.int64)
+    rule = np.where(lowest > 0, np.log2(np.maximum(lowest, 1).astype(np.float64)), len(rules)).astype(np.int64)
     copied = np.flatnonzero((copies[place] > 1) & (first[place] != np.arange(len(place))))
     copied = copied[own[place[copied]] > model.threshold + CLOSE]
     left = np.concatenate([first[pairs.left[kept]], first[place[copied]]])
     right = np.concatenate([first[pairs.right[kept]], copied])
-    bits = np.concatenate([weight[kept], own[place[copied]]])
+    order = np.lexsort((right, left))  # rows are in the order of their keys
+    bits = np.concatenate([weight[kept], own[place[copied]]])[order]
     return pl.DataFrame(
         {
-            "left_key": keys.gather(left),
-            "right_key": keys.gather(right),
+            "left_key": keys.gather(left[order]),
+            "right_key": keys.gather(right[order]),
             "match_weight": bits,
             "probability": 1.0 / (1.0 + np.exp2(-np.clip(bits, -60, 60))),
-            "rule": pl.Series(
-                np.concatenate([names[rule], np.full(len(copied), "identical", dtype=object)]).tolist(),
-                dtype=pl.String,
-            ),
+            "rule": names.gather(np.append(rule, np.full(len(copied), len(names) - 1))[order]),
             "model_version": pl.Series([model.version]).new_from_index(0, len(bits))
             if len(bits)
             else pl.Series([], dtype=pl.String),
         }
-    ).sort("left_key", "right_key")
+    )
 
 
 def figures(

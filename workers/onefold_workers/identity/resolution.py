@@ -220,8 +220,10 @@ def _check(records: pl.DataFrame) -> None:
 
 def _ordered(records: pl.DataFrame) -> pl.DataFrame:
     """Records in the order of their keys; of several with one key the same one whatever their order."""
-    if not records["record_key"].is_duplicated().any():
-        return records if records["record_key"].is_sorted() else records.sort("record_key")
+    ordered = records if records["record_key"].is_sorted() else records.sort("record_key")
+    keys = ordered["record_key"]
+    if not (keys.slice(1) == keys.head(len(keys) - 1)).any():
+        return ordered
     content = records.select(pl.struct(pl.all()).hash(seed=1).alias("content"))["content"]
     ordered = records.with_columns(__content=content).sort("record_key", "__content").drop("__content")
     return ordered.unique("record_key", keep="first", maintain_order=True)

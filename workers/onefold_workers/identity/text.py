@@ -151,7 +151,7 @@ def compact(text: pl.Expr) -> pl.Expr:
 
 def digits(text: pl.Expr) -> pl.Expr:
     """Only its digits; null where there are none."""
-    found = text.str.slice(0, 4 * LONGEST).str.replace_all(r"\D", "").str.slice(0, 32)
+    found = text.str.slice(0, 4 * LONGEST).str.replace_all(r"\D+", "").str.slice(0, 32)
     return pl.when(found != "").then(found)
 
 
