@@ -91,8 +91,10 @@ class Torn:
         """A commit's object stays on these drives alone."""
         key = f"{self.settings.lake.removeprefix('s3://')}/{log_key(TABLE, version)}".replace(".json", what)
         for number, drive in enumerate(d for node in self.cluster.nodes for d in node.drives):
-            if number not in drives:
-                shutil.rmtree(drive / key)
+            if number in drives:
+                assert (drive / key).is_dir(), f"drive {number} has it"
+            else:  # a node that has just come back may have been left out
+                shutil.rmtree(drive / key, ignore_errors=True)
 
     def tear(self, drives: set[int]) -> int:
         """A commit that somebody began and did not end."""
