@@ -92,8 +92,10 @@ def broker(tmp_path: Path, free_port: Callable[[], int], monkeypatch: pytest.Mon
     made.stop()
 
 
-def _text(url: str, **options: Any) -> str:
-    columns = {"id": "integer", "celsius": "number", connector.TOPIC: "string"}
+COLUMNS = {"id": "integer", "celsius": "number", connector.TOPIC: "string"}
+
+
+def _text(url: str, columns: dict[str, str] = COLUMNS, **options: Any) -> str:
     properties = [{"name": n, "logicalType": t, "required": n == "id"} for n, t in columns.items()]
     given = {
         "topics": ["sources/devices/#"], "username": "onefold", "password": "${MQTT_TEST_PASSWORD}", "wait_s": 0.3,
@@ -110,9 +112,9 @@ def _text(url: str, **options: Any) -> str:
     return orjson.dumps(document).decode()
 
 
-def _land(folder: Path, url: str, **options: Any) -> Landed:
+def _land(folder: Path, url: str, columns: dict[str, str] = COLUMNS, **options: Any) -> Landed:
     settings = StorageSettings(home=folder / "home", now=datetime(2018, 2, 1, tzinfo=UTC))
-    return land_source(settings, contracts.parse(_text(url, **options), "devices.yaml"), folder)
+    return land_source(settings, contracts.parse(_text(url, columns, **options), "devices.yaml"), folder)
 
 
 def _event(n: int) -> bytes:
@@ -122,6 +124,26 @@ def _event(n: int) -> bytes:
 def _ids(folder: Path) -> list[int]:
     lake = Installation(StorageSettings(home=folder / "home")).lake
     return sorted(lake.scan("bronze/devices").collect()["id"].to_list()) if lake.exists("bronze/devices") else []
+
+
+def test_devices_that_send_more_and_a_contract_that_follows(broker: Broker, tmp_path: Path) -> None:
+    """A new key is kept and told, a column that is added or widened holds what comes, a breaking change waits."""
+    _land(tmp_path, broker.url)
+    broker.publish([b'{"id": 1, "celsius": 20, "battery": 80}', b'{"id": 2, "celsius": 21}'])
+    (package,) = _land(tmp_path, broker.url).packages
+    assert (package.landed, package.failed) == (2, 0)
+    assert "battery" in str(package.message)
+    broker.publish([b'{"id": 3, "celsius": 22, "battery": 70}'])
+    assert [p.landed for p in _land(tmp_path, broker.url, COLUMNS | {"battery": "integer"}).packages] == [1]
+    broker.publish([b'{"id": 4, "celsius": 23, "battery": "low"}'])
+    held = _land(tmp_path, broker.url, COLUMNS | {"battery": "integer", "celsius": "boolean"})
+    assert not [p for p in held.packages if p.landed]
+    assert "celsius" in " ".join(held.errors)
+    assert [p.landed for p in _land(tmp_path, broker.url, COLUMNS | {"battery": "string"}).packages] == [1]
+    rows = Installation(StorageSettings(home=tmp_path / "home")).lake.scan("bronze/devices").collect().sort("id")
+    assert rows["id"].to_list() == [1, 2, 3, 4]
+    assert rows["battery"].to_list() == [None, None, "70", "low"]
+    assert json.loads(rows["_extra"][0]) == {"battery": "80"}
 
 
 def test_what_devices_send_lands_once(broker: Broker, tmp_path: Path) -> None:
