@@ -143,7 +143,9 @@ def start_drain(api: AdminApi, pool: int) -> None:
         )
     api.drain(pool - 1)
     end = time.monotonic() + SEEN_SECONDS
-    while drain_of(api, pool).state not in _GOING:  # the node that answers may hear of it later than the one that began
+    while (
+        drain_of(api, pool).state not in _GOING
+    ):  # the node that answers may hear of it later than the one that began
         if time.monotonic() > end:
             raise Unavailable(f"the drain of pool {pool} was begun and is not seen yet: ask again to follow it")
         time.sleep(POLL_SECONDS / 4)
