@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,7 +38,7 @@ class LinkResult:
 def link(files: list[Path], contract: Path, out: Path, truth: str | None = None) -> LinkResult:
     """Resolve the records of files of one shape and write a row per record: its key columns and `golden_id`.
 
-    `files`: CSV (UTF-8, with a header) or Parquet. `contract`: says what the columns mean. `out`: Parquet file to
+    `files`: CSV, Parquet or what else its options read. `contract`: says what the columns mean. `out`: Parquet file to
     write; a contract without a primary key gives the column `row`, the record's place from 0. `truth`: a column
     that says who is who; it measures the result and is never evidence, even if the contract gives it a meaning.
 
@@ -76,25 +76,45 @@ def _read_all(files: list[Path], contract: Contract, truth: str | None) -> pl.Da
     if not files:
         raise BadInput("link: expected at least one file, found none")
     needed = [c.name for c in contract.columns if c.name != truth] + ([truth] if truth else [])
-    frames = [_checked(_read(f), f, contract, needed, truth) for f in files]
+    frames = [_checked(_read(f, contract), f, contract, needed, truth) for f in files]
     text = [c for c in needed if len({f.schema[c] for f in frames}) > 1]
     return pl.concat([f.select(needed).with_columns(pl.col(text).cast(pl.String)) for f in frames])
 
 
-def _read(file: Path) -> pl.DataFrame:
+def _read(file: Path, contract: Contract) -> pl.DataFrame:
     if not file.exists():
         raise NotFound(f"{file}: no such file")
     if not file.is_file():
         raise BadInput(f"{file}: expected a CSV or Parquet file, found a folder")
     if file.stat().st_size == 0:
         raise BadInput(f"{file}: the file is empty; expected a header and rows")
+    if contract.rules.connector == "files" and contract.rules.options:
+        return _as_landed(file, contract)
     try:
         if file.suffix.lower() in _PARQUET:
             return pl.read_parquet(file)
         separator = "\t" if file.suffix.lower() in (".tsv", ".tab") else _separator(file)
         return pl.read_csv(file, infer_schema=False, separator=separator, null_values=[""])
     except (pl.exceptions.PolarsError, OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"{file}: cannot be read as CSV or Parquet: {_reason(error)}") from error
+        if file.suffix.lower() in _PARQUET:
+            raise BadInput(f"{file}: cannot be read as CSV or Parquet: {_reason(error)}") from error
+        return _as_landed(file, contract)
+
+
+def _as_landed(file: Path, contract: Contract) -> pl.DataFrame:
+    """The file read as landing reads it, by the contract's options; a row that cannot be read is an error."""
+    from onefold_workers.connectors import deliveries
+
+    files = contract.rules.connector == "files"
+    given = {"location": str(file.resolve()), "options": contract.rules.options if files else {}}
+    here = replace(contract, rules=contract.rules.model_copy(update={"connector": "files", **given}))
+    tables = []
+    for delivery in deliveries(here, file.parent):
+        for batch in delivery.batches:
+            if batch.bad:
+                raise BadInput(batch.bad[0].message)
+            tables.append(pl.DataFrame(batch.rows))
+    return pl.concat(tables, how="diagonal_relaxed") if tables else pl.DataFrame()
 
 
 def _separator(file: Path) -> str:

@@ -151,3 +151,32 @@ def test_ragged_rows_are_an_error_without_the_values(files: tuple[Path, Path, Pa
     with pytest.raises(BadInput, match=r"people\.csv") as error:
         link([data], meaning, out)
     assert "Secret" not in str(error.value)
+
+
+def test_files_are_read_by_the_options_of_the_contract(files: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    """A Latin-1 export with a header of its own and no extension, as landing reads it."""
+    data, meaning, out = files
+    rows = ROWS.drop("who").with_columns(pl.col("last").replace("Lee", "Grün"))
+    rows.write_csv(data)
+    link([data], meaning, out)
+    expected = pl.read_parquet(out)
+    latin = tmp_path / "export"
+    latin.write_bytes(rows.write_csv(include_header=False, separator=";").encode("cp1252"))
+    rules = yaml.safe_load(meaning.read_text())
+    options = {"encoding": "cp1252", "delimiter": ";", "format": "csv", "header": list(rows.columns)}
+    rules["customProperties"][0]["value"]["options"] = options
+    meaning.write_text(yaml.safe_dump(rules))
+    link([latin], meaning, out)
+    assert pl.read_parquet(out).equals(expected)
+
+
+def test_what_the_quick_reader_refuses_is_read_as_landing_reads_it(files: tuple[Path, Path, Path]) -> None:
+    """A wrong encoding names its row and line, not what stands there; UTF-16 with its mark is read."""
+    data, meaning, out = files
+    text = ROWS.with_columns(pl.col("last").replace("Ray", "Grün")).write_csv()
+    data.write_bytes(text.encode("utf-16"))
+    assert link([data], meaning, out).clusters == 3
+    data.write_bytes(text.encode("cp1252"))
+    with pytest.raises(BadInput, match=r"people\.csv: row 2 \(line 4\): expected UTF-8 text") as error:
+        link([data], meaning, out)
+    assert "Gr" not in str(error.value)
