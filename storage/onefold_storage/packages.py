@@ -147,6 +147,13 @@ class Packages:
             rows = connection.execute(query).mappings().all()
         return {r["source"]: _totals(dict(r)) for r in rows}
 
+    def held_back(self) -> dict[str, str]:
+        """Why the newest package that is held was held, by source; sources without one are left out."""
+        c = load_packages.c
+        query = select(c.source, c.message).where(c.status == "held").order_by(c.started_at)
+        with self._access.read() as connection:
+            return {source: message or "" for source, message in connection.execute(query)}
+
     def landed_by_day(self) -> dict[str, dict[date, int]]:
         """Rows landed by source and day of the commit (UTC), of the days that had a committed package."""
         c = load_packages.c

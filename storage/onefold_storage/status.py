@@ -40,18 +40,21 @@ def spool(installation: Installation) -> dict[str, Any]:
 
 
 def packages(installation: Installation) -> list[dict[str, Any]]:
-    """The newest packages first: what was sent and what became of it."""
-    counts = ("sent", "landed", "failed", "repeated", "suppressed")
+    """By source, what its load packages sent and what became of it, in rows.
+
+    `packages`, `held`: how many are committed, and held; `message`: why the newest of these is held, else null.
+    """
+    book = installation.ledger.packages
+    why = book.held_back()
+    counts = ("packages", "held", "sent", "landed", "failed", "repeated", "suppressed")
     return [
         {
-            "source": p.source,
-            "package_id": p.package_id,
-            "origin": p.origin,
-            "status": p.status,
-            "message": p.message,
-            **{c: getattr(p, c) for c in counts},
+            "source": source,
+            **{c: getattr(sums, c) for c in counts},
+            "status": "held" if source in why else "committed",
+            "message": why.get(source),
         }
-        for p in installation.ledger.packages.list()
+        for source, sums in book.totals().items()
     ]
 
 

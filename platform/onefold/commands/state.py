@@ -26,10 +26,11 @@ def status(json: Annotated[bool, typer.Option("--json", help="Print one JSON obj
 def print_state(state: dict[str, Any]) -> None:
     """Print a status for people."""
     out.print("[bold]Landed[/bold]" + ("" if state["packages"] else " nothing yet"))
-    for package in reversed(state["packages"]):
-        kept = [f"{package[k]:,} {k}" for k in ("landed", "failed", "repeated", "suppressed") if package[k]]
-        told = escape(", ".join(kept) or package["message"] or "nothing")
-        out.print(f"  {package['source']:<20} {package['sent']:>10,} sent: {told}")
+    for source in state["packages"]:
+        kept = [f"{source[k]:,} {k}" for k in ("landed", "failed", "repeated", "suppressed") if source[k]]
+        held = [f"held: {source['message']}"] if source["message"] else []
+        told = escape("; ".join([", ".join(kept), *held] if kept else held) or "nothing")
+        out.print(f"  {source['source']:<20} {source['sent']:>10,} sent: {told}")
     spool = state["spool"]
     if spool["bytes"] or spool["held"]:
         held = f"; held: {', '.join(spool['held'])} (onefold spool status)" if spool["held"] else ""
