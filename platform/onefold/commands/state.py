@@ -28,9 +28,9 @@ def print_state(state: dict[str, Any]) -> None:
     out.print("[bold]Landed[/bold]" + ("" if state["packages"] else " nothing yet"))
     for source in state["packages"]:
         kept = [f"{source[k]:,} {k}" for k in ("landed", "failed", "repeated", "suppressed") if source[k]]
-        held = [f"held: {source['message']}"] if source["message"] else []
-        told = escape("; ".join([", ".join(kept), *held] if kept else held) or "nothing")
-        out.print(f"  {source['source']:<20} {source['sent']:>10,} sent: {told}")
+        parts = [", ".join(kept), f"held: {source['message']}" if source["message"] else ""]
+        told = "; ".join(p for p in parts if p) or "nothing"
+        out.print(f"  {source['source']:<20} {source['sent']:>10,} sent: {escape(told)}")
     spool = state["spool"]
     if spool["bytes"] or spool["held"]:
         held = f"; held: {', '.join(spool['held'])} (onefold spool status)" if spool["held"] else ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ from onefold.demo.doorplate import named_secret
 from onefold.demo.stream import SOURCE, Live, Send, Stream
 from onefold_flows.background import Background
 from onefold_flows.settings import child_environment
-from onefold_storage.errors import Unavailable
+from onefold_storage.errors import Conflict, Unavailable
 from onefold_storage.keys import INGEST
 
 if TYPE_CHECKING:
@@ -78,8 +78,10 @@ class LiveSources:
     def _subscribe(self) -> None:
         """Let the broker keep from now on what comes for the source: its session begins with its first reading."""
         from onefold_workers.connectors import deliveries
+        from onefold_workers.stages.landing import listening
 
-        next(deliveries(self.contract, self.installation.settings.workspace_folder), None)
+        with suppress(Conflict), listening(self.installation, SOURCE):  # who listens already has a session
+            next(deliveries(self.contract, self.installation.settings.workspace_folder), None)
 
     def _key(self) -> str:
         """A key that sends events of this source alone; the one of an earlier run ends."""

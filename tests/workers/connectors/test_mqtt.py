@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -274,31 +275,64 @@ def _heeds_interrupts() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def test_onefold_listen_lands_as_they_come(broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ONEFOLD_HOME", str(tmp_path / "home"))
+@contextmanager
+def _listener(broker: Broker, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[bytes]]:
+    """`onefold listen` over a home with the devices' contract, ended by Ctrl-C."""
+    monkeypatch.setenv("ONEFOLD_HOME", str(folder / "home"))
     assert CliRunner().invoke(cli.app, ["init"]).exit_code == 0
-    (tmp_path / "home/workspace/contracts/devices.yaml").write_text(_text(broker.url))
+    (folder / "home/workspace/contracts/devices.yaml").write_text(_text(broker.url))
     assert CliRunner().invoke(cli.app, ["listen", "--once"]).exit_code == 0
-    listening = subprocess.Popen(
+    process = subprocess.Popen(
         [str(Path(sys.executable).with_name("onefold")), "listen"],
         stderr=subprocess.PIPE,
         preexec_fn=_heeds_interrupts,  # noqa: PLW1509
     )
     try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        process.wait(60)
+
+
+def _wait_for(folder: Path, events: int) -> None:
+    ends = time.monotonic() + 20
+    while len(_ids(folder)) < events and time.monotonic() < ends:
+        time.sleep(0.1)
+    assert _ids(folder) == list(range(events))
+
+
+def test_onefold_listen_lands_as_they_come(broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with _listener(broker, tmp_path, monkeypatch) as listening:
         for n in range(3):
             broker.publish([_event(n)])
-            ends = time.monotonic() + 20
-            while len(_ids(tmp_path)) <= n and time.monotonic() < ends:
-                time.sleep(0.1)
-        assert _ids(tmp_path) == [0, 1, 2]
+            _wait_for(tmp_path, n + 1)
         broker.stop()
-    finally:
-        listening.send_signal(signal.SIGINT)
-        _, told = listening.communicate(timeout=60)
+    _, told = listening.communicate(timeout=60)
     assert listening.returncode == 130
     assert told.endswith(b"interrupted; run it again to go on\n")
     done = CliRunner().invoke(cli.app, ["listen", "--once"])
     assert "the broker does not answer" in str(done.exception)
+
+
+def test_what_is_listened_to_is_left_to_who_listens(
+    broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second session under the same name would throw the first one out: landing says who reads, and reads not."""
+    with _listener(broker, tmp_path, monkeypatch) as listening:
+        broker.publish([_event(0)])
+        _wait_for(tmp_path, 1)
+        for n in range(1, 4):
+            broker.publish([_event(n)])
+            landed = _land(tmp_path, broker.url)
+            assert (landed.packages, landed.errors) == ((), ())
+            assert landed.away == "devices is being listened to: it lands as it comes"
+        _wait_for(tmp_path, 4)
+    _, told = listening.communicate(timeout=60)
+    assert b"broker" not in told
+    broker.publish([_event(4)])
+    assert [p.landed for p in _land(tmp_path, broker.url).packages] == [1]
+    assert _ids(tmp_path) == list(range(5))
 
 
 def test_a_sample_leaves_the_session_alone(broker: Broker, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -10,21 +11,24 @@ from typing import Any
 
 from onefold_storage.contracts import Contract
 from onefold_storage.deliveries import Delivery
-from onefold_storage.errors import OnefoldError, Unavailable
+from onefold_storage.errors import Conflict, OnefoldError, Unavailable
 from onefold_storage.installation import Installation
 from onefold_storage.manifests import committed_bookmark
 from onefold_storage.packages import Package
 from onefold_storage.settings import StorageSettings
 from onefold_workers.cluster import hearing, spread, tell
-from onefold_workers.connectors import deliveries
+from onefold_workers.connectors import deliveries, discover
 from onefold_workers.progress import counted, reading
+
+_LISTENING_S = 0.2
 
 
 @dataclass(frozen=True)
 class Landed:
     """What came of one source: its packages, the errors of deliveries that were held back, and whether it is away.
 
-    `away`: why a source whose contract lets it be away did not answer; None where it did.
+    `away`: why a source whose contract lets it be away did not answer, or that another process listens to it; None
+    where it was read.
     """
 
     source: str
@@ -52,16 +56,36 @@ def land_sources(
         return spread(partial(task, tell=partial(tell, topic)), contracts, on_done=on_done)
 
 
+@contextmanager
+def listening(installation: Installation, source: str) -> Iterator[None]:
+    """While entered, this process alone reads the stream: its session at the broker can be one process's only.
+
+    Raises:
+        Conflict: another process listens to it.
+    """
+    with installation.lake.lock(f"listen:{source}", _LISTENING_S):
+        yield
+
+
 def land_source(
-    settings: StorageSettings, contract: Contract, base: Path, tell: Callable[[str], None] | None = None
+    settings: StorageSettings,
+    contract: Contract,
+    base: Path,
+    tell: Callable[[str], None] | None = None,
+    *,
+    listens: bool = False,
 ) -> Landed:
-    """Land one source, on a worker. `base`: where relative locations start; `tell`: how far it is."""
+    """Land one source, on a worker. `base`: where relative locations start; `tell`: how far it is.
+
+    `listens`: the caller is `listening` to it. For all others, a stream that is listened to lands there.
+    """
     installation = Installation(settings)
     packages: list[Package] = []
     errors: list[str] = []
     away: str | None = None
     try:
-        with installation.lake.keeping(contract.bronze), reading(contract.id, tell):
+        alone = nullcontext() if listens else _alone(installation, contract, base)
+        with alone, installation.lake.keeping(contract.bronze), reading(contract.id, tell):
             bookmark = committed_bookmark(installation.lake, contract.id)
             for delivery in _there(contract, base, bookmark):
                 try:
@@ -80,7 +104,19 @@ def land_source(
 
 
 class _AwayError(Exception):
-    """The source does not answer, and may do so."""
+    """The source does not answer, and may do so; or another process listens to it."""
+
+
+@contextmanager
+def _alone(installation: Installation, contract: Contract, base: Path) -> Iterator[None]:
+    connector = discover(base / "connectors").get(contract.rules.connector)
+    with ExitStack() as stack:
+        if connector and connector.live:
+            try:
+                stack.enter_context(listening(installation, contract.id))
+            except Conflict:
+                raise _AwayError(f"{contract.id} is being listened to: it lands as it comes") from None
+        yield
 
 
 def _there(contract: Contract, base: Path, bookmark: Any) -> Iterator[Delivery]:
