@@ -5,10 +5,12 @@ from __future__ import annotations
 import gc
 import logging
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import polars as pl
 import pytest
 
 from onefold.serving import Ranking, Serving
@@ -120,3 +122,24 @@ def test_what_was_withdrawn_is_served_no_more_and_leaves_nothing_open(
         gc.enable()
     published.publish(made_up.gold_frames(20), made_up.facts())
     assert serving.refresh() and serving.view().snapshot.counts["customers"] == 20
+
+
+def test_names_are_found_by_either_spelling(published: Any, made_up: ModuleType, tmp_path: Path) -> None:
+    """As identity takes ä for ae and ß for ss; the way it was written comes first, and other names stay out."""
+    gold = made_up.gold_frames(8, interactions=1)
+    families = ["Jäger", "Jaeger", "Weiß", "Weiss", "Bauer", "Baur", "Großmüller", "Mueller"]
+    published.publish(replace(gold, customers=gold.customers.with_columns(family_name=pl.Series(families))), {})
+    serving = _serving(published, tmp_path)
+    serving.refresh()
+    snapshot = serving.view().snapshot
+
+    def named(text: str) -> list[str]:
+        return [snapshot.body(n)["profile"]["family_name"] for n in snapshot.named(text, 10)]
+
+    assert named("Jäger") == ["Jäger", "Jaeger"]
+    assert named("jaeger") == named("JAEGER") == ["Jaeger", "Jäger"]
+    assert named("jaeg") == ["Jaeger", "Jäger"]
+    assert set(named("weiß")) == set(named("Weiss")) == {"Weiß", "Weiss"}
+    assert named("grossmueller") == named("Grossmüller") == named("großmu\u0308ll") == ["Großmüller"]
+    assert named("müller") == ["Mueller"]
+    assert named("bauer") == ["Bauer"]

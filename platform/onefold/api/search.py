@@ -108,7 +108,7 @@ def search(
 ) -> Answer:
     """Emails, phones and external IDs are brought to their standard form and found exactly.
 
-    Names are found by their words or the beginnings of words, without regard to case and accents, those seen last
-    first.
+    Names are found by their words or the beginnings of words, without regard to case and accents, and in other
+    spellings (ae for ä, ss for ß); those seen last first.
     """
     return Answer(find(view, shared, query))

@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 import sqlite3
 import threading
+import unicodedata
 import weakref
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import orjson
 
+from onefold.serving.spellings import spellings
 from onefold_storage.errors import Conflict
 from onefold_storage.keyed_hash import KeyedHash
 from onefold_storage.publications import INTERACTION_BLOCK, SERVING_FORMAT, Publication
@@ -122,14 +124,15 @@ class Snapshot:
         return [row[0] for row in rows]
 
     def named(self, text: str, most: int) -> list[int]:
-        """At most `most` customers whose name has all words of `text`, or begins with them; whole words first."""
-        words = _WORD.findall(text)[:_MOST_WORDS]
+        """At most `most` customers whose name has all words of `text`, or begins with them; whole words first.
+
+        Words as they are written come before their other spellings (`spellings.py`).
+        """
+        words = _WORD.findall(unicodedata.normalize("NFC", text))[:_MOST_WORDS]
         if not words:
             return []
-        whole = " AND ".join(f'"{w}"' for w in words)
-        begun = " AND ".join(f'"{w}"*' for w in words)
         found: dict[int, None] = {}
-        for match in (whole, begun):
+        for match in dict.fromkeys(_matches(words)):
             if len(found) < most:
                 rows = self.query("SELECT rowid FROM names WHERE names MATCH ? LIMIT ?", (match, most))
                 found |= dict.fromkeys(row[0] for row in rows)
@@ -144,6 +147,15 @@ class Snapshot:
         rows = [row for (packed,) in blocks for row in orjson.loads(zlib.decompress(packed))]
         skipped = first % INTERACTION_BLOCK
         return rows[skipped : skipped + most]
+
+
+def _matches(words: list[str]) -> Iterator[str]:
+    """What the index of names is asked, the nearest first: whole words, then words begun."""
+    for begun, star in ((False, ""), (True, "*")):
+        known = [spellings(word, begun=begun) for word in words]
+        for forms in ([k[:1] for k in known], known):
+            either = [" OR ".join(f'"{form}"{star}' for form in some) for some in forms]
+            yield " AND ".join(f"({some})" for some in either)
 
 
 def _close(connections: list[sqlite3.Connection]) -> None:
