@@ -14,7 +14,7 @@ import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any
 
 from sqlalchemy import Row, select
 
@@ -22,21 +22,8 @@ from onefold_storage.clock import Clock
 from onefold_storage.errors import BadInput, NotFound, Unauthorised
 from onefold_storage.ledger_access import Access
 from onefold_storage.ledger_tables import api_keys
+from onefold_storage.scopes import INGEST, ONE_SOURCE, SCOPES
 
-SCOPES: Final = {
-    "read:customers": "read a customer's profile, permissions and interactions",
-    "read:documents": "list a customer's documents (recordings, photos, mails) and fetch them",
-    "read:scores": "read ranked lists, segments and models",
-    "read:sources": "read the state of sources",
-    "read:metrics": "read operational metrics",
-    "read:identity": "explain and review who is who",
-    "write:identity": "decide who is who, and set values that sources have wrong",
-    "search": "find customers by identifier or name",
-    "write:consents": "record a person's consent or objection",
-    "ingest": "send events",
-    "admin": "everything, and what only an administrator may do",
-}
-INGEST = "ingest"
 _ONE_SOURCE = re.compile(rf"^{INGEST}:[a-z][a-z0-9_]{{0,62}}$")
 """A scope of one source: `ingest:` and its name."""
 _FORM = re.compile(r"^of_([0-9a-f]{12})_([A-Za-z0-9_-]{43})$")
@@ -81,7 +68,7 @@ class Keys:
         unknown = {s for s in wanted - SCOPES.keys() if not _ONE_SOURCE.match(s)}
         if unknown or not wanted:
             found = ", ".join(sorted(unknown)) or "none"
-            raise BadInput(f"scopes: expected some of {', '.join(SCOPES)} or {INGEST}:SOURCE; found {found}")
+            raise BadInput(f"scopes: expected some of {', '.join(SCOPES)} or {ONE_SOURCE}; found {found}")
         if not name.strip() or len(name) > 200:
             raise BadInput("name: expected 1 to 200 characters that say who uses the key")
         if lifetime is not None and lifetime <= timedelta(0):

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from onefold.cli import app
 from onefold_storage.installation import Installation
+from onefold_storage.scopes import SCOPES, USUAL
 from onefold_storage.settings import StorageSettings
 
 
@@ -57,3 +58,11 @@ def test_a_place_that_cannot_be_written_is_told(book, tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["key", "create", "x", "--into", str(tmp_path / "none" / "api.key")])
     assert isinstance(done.exception, BadInput)
     assert "cannot be written" in str(done.exception)
+
+
+def test_help_lists_what_a_key_may_do_and_does_without_scopes(book) -> None:
+    told = " ".join(CliRunner().invoke(app, ["key", "create", "--help"]).output.split())
+    assert all(scope in told for scope in (*SCOPES, "ingest:SOURCE"))
+    assert f"Without any: {', '.join(USUAL)}." in told
+    assert CliRunner().invoke(app, ["key", "create", "crm"]).exit_code == 0
+    assert book.list()[0].scopes == set(USUAL)

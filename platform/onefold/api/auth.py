@@ -15,7 +15,8 @@ from starlette.datastructures import Headers
 
 from onefold.api.context import Shared
 from onefold_storage.errors import Forbidden, Unauthorised
-from onefold_storage.keys import SCOPES, Key, Keys
+from onefold_storage.keys import Key, Keys
+from onefold_storage.scopes import SCOPES, lacking
 
 _TRUSTED_SECONDS = 1.0
 _MOST = 1_024
@@ -125,7 +126,7 @@ def needs(scope: str) -> Any:
 
     def checked(key: Annotated[Key, Depends(caller)]) -> Key:
         if not key.may(scope):
-            raise Forbidden(f"this API key has no scope `{scope}` ({SCOPES[scope]})")
+            raise Forbidden(lacking(scope))
         return key
 
     return Depends(checked)

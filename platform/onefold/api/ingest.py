@@ -21,6 +21,7 @@ from onefold_storage.errors import BadContract, Conflict, Forbidden, Unavailable
 from onefold_storage.keyed_hash import KeyedHash
 from onefold_storage.keys import Key
 from onefold_storage.receipts import Receipt, standing
+from onefold_storage.scopes import INGEST, lacking
 from onefold_storage.spool_frames import Frame
 
 router = APIRouter(tags=["ingest"])
@@ -186,7 +187,7 @@ async def verified(request: Request, shared: Context, token: str) -> Key:
 
 def _may_send(key: Key, source: str) -> None:
     if not key.may_send(source):
-        raise Forbidden("this API key has no scope `ingest`, nor one for this source (`ingest:SOURCE`)")
+        raise Forbidden(lacking(INGEST))
 
 
 def _frame(hashed: KeyedHash, source: str, events: ingest_body.Events, key: str | None) -> Frame:

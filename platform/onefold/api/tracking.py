@@ -26,7 +26,8 @@ from onefold.api.tracking_event import CALLS, ROOTS
 from onefold.api.tracking_privacy import Asked
 from onefold_storage.contracts import Contract
 from onefold_storage.errors import Conflict, Forbidden, Unauthorised
-from onefold_storage.keys import INGEST, Key
+from onefold_storage.keys import Key
+from onefold_storage.scopes import INGEST, lacking
 from onefold_storage.sending import TrackingOptions
 from onefold_storage.spool_frames import Frame
 
@@ -138,9 +139,9 @@ def _source(request: Request, key: Key) -> str:
     if named is None:
         if own or key.may(INGEST):
             raise FieldError(SOURCE, "expected the source's id, since this key may send events of several")
-        raise Forbidden("this API key has no scope `ingest:SOURCE`")
+        raise Forbidden(lacking(INGEST))
     if not key.may_send(named):
-        raise Forbidden("this API key has no scope `ingest`, nor one for this source (`ingest:SOURCE`)")
+        raise Forbidden(lacking(INGEST))
     return named
 
 

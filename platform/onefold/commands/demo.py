@@ -12,13 +12,14 @@ import typer
 
 from onefold.terminal import err, following, out, stages, waiting
 from onefold_storage.errors import Conflict
+from onefold_storage.scopes import INGEST, USUAL
 
 if TYPE_CHECKING:
     from onefold.commands.serve import Beside
     from onefold.demo.live import LiveSources
     from onefold_storage.settings import StorageSettings
 
-SCOPES = ("read:customers", "read:scores", "read:sources", "search", "ingest")
+SCOPES = (*USUAL, INGEST)
 
 
 def demo(

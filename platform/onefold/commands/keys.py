@@ -8,18 +8,23 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from onefold.terminal import out, print_json
+from onefold_storage.scopes import ONE_SOURCE, SCOPES, USUAL
 
 if TYPE_CHECKING:
     from onefold_storage.keys import Keys
 
 app = typer.Typer(no_args_is_help=True)
+_SCOPE = (
+    f"What it may do, again for each: {', '.join(SCOPES)}, or {ONE_SOURCE} to send events of that source alone. "
+    f"Without any: {', '.join(USUAL)}."
+)
 Json = Annotated[bool, typer.Option("--json", help="Print a JSON object.")]
 
 
 @app.command()
 def create(
     name: Annotated[str, typer.Argument(help="Who the key is for.")],
-    scope: Annotated[list[str] | None, typer.Option(help="What it may do; repeat for several.")] = None,
+    scope: Annotated[list[str] | None, typer.Option(help=_SCOPE)] = None,
     days: Annotated[int | None, typer.Option(min=1, help="Days until it expires; never when left out.")] = None,
     into: Annotated[
         Path | None, typer.Option(help="Write it into this file, not on the screen; a valid key there is kept.")
@@ -29,7 +34,7 @@ def create(
     """Make a key. It is shown once; only its hash is kept."""
     from datetime import timedelta
 
-    scopes = scope or ["read:customers", "read:scores", "read:sources", "search"]
+    scopes = scope or list(USUAL)
     lifetime = timedelta(days=days) if days else None
     book = _book()
     if into and (kept := _kept(book, into, scopes)):

@@ -21,7 +21,7 @@ from onefold.demo.stream import SOURCE, Live, Send, Stream
 from onefold_flows.background import Background
 from onefold_flows.settings import child_environment
 from onefold_storage.errors import Conflict, Unavailable
-from onefold_storage.keys import INGEST
+from onefold_storage.scopes import INGEST
 
 if TYPE_CHECKING:
     from onefold_storage.contracts import Contract

@@ -19,7 +19,8 @@ from onefold.serving import View
 from onefold.web import sessions
 from onefold.web.rendering import page
 from onefold_storage.errors import Forbidden, OnefoldError, Unauthorised
-from onefold_storage.keys import SCOPES, Key
+from onefold_storage.keys import Key
+from onefold_storage.scopes import lacking
 
 _SHOWN = 25  # interactions on a customer's page
 
@@ -168,4 +169,4 @@ def _name(body: dict[str, Any]) -> str:
 
 def _must(key: Key, scope: str) -> None:
     if not key.may(scope):
-        raise Forbidden(f"your key has no scope `{scope}` ({SCOPES[scope]})")
+        raise Forbidden(lacking(scope))
