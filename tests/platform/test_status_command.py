@@ -1,4 +1,4 @@
-"""`onefold status`: a line a source, however many load packages it sent."""
+"""`onefold status`: a line a source, however many load packages it sent; and what `storage status` says of growth."""
 
 from __future__ import annotations
 
@@ -67,3 +67,13 @@ def test_machines_get_an_object_a_source(home: Path) -> None:
         "source": "till", "packages": 3, "held": 0, "status": "committed", "message": None,
         "sent": 5, "landed": 4, "failed": 1, "repeated": 0, "suppressed": 0,
     }  # fmt: skip
+
+
+def test_growth_of_a_first_day_is_not_known_yet(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = CliRunner().invoke(cli.app, ["storage", "status"]).stdout
+    assert "Growth per day not known yet: it needs two days of landing" in told
+    monkeypatch.setenv("ONEFOLD_HOME", str(tmp_path / "empty"))
+    assert CliRunner().invoke(cli.app, ["init"]).exit_code == 0
+    assert "Growth per day nothing landed yet" in CliRunner().invoke(cli.app, ["storage", "status"]).stdout

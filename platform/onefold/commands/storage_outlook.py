@@ -89,7 +89,8 @@ def _print_status(found: dict[str, Any]) -> None:
                       f"{size(pool['usable_bytes'])}")  # fmt: skip
     for move in found["movements"]:
         out.print(f"  {move['what']} of pool {move['pool']}: {move['state']}, {move['objects']:,} objects moved")
-    out.print("[bold]Growth per day[/bold]" + ("" if found["sources"] else " nothing landed yet"))
+    none_yet = "not known yet: it needs two days of landing" if found["tables"]["rows"] else "nothing landed yet"
+    out.print("[bold]Growth per day[/bold]" + ("" if found["sources"] else f" {none_yet}"))
     for source in found["sources"]:
         out.print(f"  {source['source']:<24} {source['rows']:>12,} rows, {size(source['bytes']):>10}; "
                   f"{_daily(source)}")  # fmt: skip
