@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from onefold.terminal import out
-from onefold_storage.errors import BadInput, Unavailable
+from onefold_storage.errors import BadInput, OnefoldError, Unavailable
 
 if TYPE_CHECKING:
     from onefold_flows.server import PrefectServer
@@ -88,6 +88,8 @@ def _api(
     platform = PlatformSettings()
     where = host or platform.api_host
     number = _free_port(where, port, 1) if port else _free_port(where, platform.api_port)
+    if not port and number != platform.api_port:
+        out.print(f"  port {platform.api_port} is taken by another program: serving on {number}")
     app = create_app(settings)
     base = f"http://{where}:{number}"
     for name, address in (
@@ -100,8 +102,21 @@ def _api(
     ):
         if address:
             out.print(f"  {name:<9} {address}")
+    if not key and not _has_key(settings):
+        out.print("  there is no API key yet: make one with `onefold key create NAME`")
     with beside(base):
         uvicorn.run(app, host=where, port=number, access_log=False, log_level="warning", server_header=False)
+
+
+def _has_key(settings: StorageSettings) -> bool:
+    """Whether anybody could ask; true where the ledger cannot tell now."""
+    from onefold_storage.installation import Installation
+
+    try:
+        with Installation(settings).ledger as ledger:
+            return any(k.revoked_at is None for k in ledger.keys.list())
+    except OnefoldError:
+        return True
 
 
 def _free_port(host: str, wanted: int, tries: int = 10) -> int:

@@ -1,4 +1,7 @@
-"""GET /docs: the API's documentation, rendered from its own OpenAPI description; nothing comes from elsewhere."""
+"""GET /docs: the API's documentation, rendered from its own OpenAPI description; nothing comes from elsewhere.
+
+GET /v1 leads there, without a key and without telling anything else.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +11,17 @@ import orjson
 from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
+from onefold.api.answers import Answer
 from onefold.web.rendering import page
 
 router = APIRouter()
+
+
+@router.get("/v1")
+def begin() -> Answer:
+    """Where to read on, for whoever asks the API's address itself."""
+    key = "every other route needs one, as `Authorization: Bearer …`: onefold key create NAME"
+    return Answer({"docs": "/docs", "openapi": "/openapi.json", "key": key})
 
 
 @router.get("/docs")
