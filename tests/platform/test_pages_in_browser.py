@@ -5,8 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from types import ModuleType
 from typing import Any
 
+import httpx
+import polars as pl
 import pytest
 import uvicorn
 
@@ -71,6 +75,38 @@ def test_sign_in_look_around_search_sign_out(chromium: str, address: str, publis
         expect(page.get_by_label("API key")).to_be_visible()
         browser.close()
     assert not problems and not elsewhere
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_whom_one_may_contact_is_not_cut_off(
+    chromium: str, address: str, published: Any, made_up: ModuleType, size: str
+) -> None:
+    """Five channels, as a retailer has them: no answer is cut off, and what follows `no` reads as its reason."""
+    from playwright.sync_api import expect, sync_playwright
+
+    gold = made_up.gold_frames(20)
+    email = gold.permissions.filter(pl.col("data_use") == "marketing", pl.col("channel") == "email")
+    more = [
+        email.with_columns(channel=pl.lit(c), allowed=False, reason=pl.lit("no_consent")) for c in ("app", "sms")
+    ]
+    version = published.publish(replace(gold, permissions=pl.concat([gold.permissions, *more])), {}).version
+    token = published.token("read:customers")
+    while httpx.get(f"{address}/health").json()["publication"] != version:
+        time.sleep(0.05)
+    with sync_playwright() as play:
+        browser = play.chromium.launch(
+            executable_path=chromium, args=["--no-sandbox", "--disable-gpu", "--disable-quic"]
+        )
+        page = browser.new_context(viewport=SIZES[size], java_script_enabled=False).new_page()
+        page.goto(address)
+        page.get_by_label("API key").fill(token)
+        page.get_by_role("button", name="Sign in").click()
+        page.goto(f"{address}/customers/g0000003")
+        expect(page.get_by_role("row", name="sms no: no consent")).to_be_visible()
+        assert (
+            page.evaluate("(e => e.scrollWidth - e.clientWidth)(document.querySelector('.may').parentElement)") == 0
+        )
+        browser.close()
 
 
 def _fits(page: Any) -> None:

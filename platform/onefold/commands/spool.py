@@ -32,7 +32,7 @@ def status(json: Json = False) -> None:
         return
     out.print(f"{spool.folder}: {depth.bytes:,} of {settings.spool_max_bytes:,} bytes wait", highlight=False)
     if depth.segments:
-        out.print(f"  {depth.segments} segments, the oldest {depth.oldest:.1f} s old")
+        out.print(f"  {depth.segments} segment{'s' * (depth.segments != 1)}, the oldest {depth.oldest:.1f} s old")
     for source, facts in held.items():
         out.print(f"  {source}: {facts['bytes']:,} bytes are held: {escape(str(facts['message']))}")
     for path in damaged:
@@ -61,6 +61,6 @@ def drain(json: Json = False) -> None:
         print_json({"segments": len(outcomes), **counts, "held": held})
     else:
         told = ", ".join(f"{n:,} {name}" for name, n in counts.items() if n)
-        out.print(f"{len(outcomes)} segments: {told or 'nothing waited'}")
+        out.print(f"{len(outcomes)} segment{'s' * (len(outcomes) != 1)}: {told or 'nothing waited'}")
     if held:
         raise HeldBack.after(held, counts)
