@@ -176,3 +176,38 @@ def test_sources_follow_the_ledger(ask: Ask, published: Any) -> None:
     crm = next(s for s in ask("GET", "/v1/sources").json()["sources"] if s["source"] == "crm_contacts")
     assert crm["fresh"] and crm["age_s"] == 0
     assert crm["sent"] == crm["landed"] + crm["failed"] + crm["repeated"] + crm["suppressed"] == 10
+
+
+@pytest.mark.parametrize("content_type", [None, "application/x-www-form-urlencoded", "text/plain"])
+def test_a_body_that_is_not_sent_as_json_says_how(
+    published: Any, client: TestClient, content_type: str | None
+) -> None:
+    headers = {"X-API-Key": published.token("search")} | ({"Content-Type": content_type} if content_type else {})
+    answer = client.post("/v1/customers/search", content=b'{"name": "anna"}', headers=headers)
+    message = answer.json()["error"]["message"]
+    assert (answer.status_code, message) == (
+        422,
+        "body: expected a JSON object, sent with the header Content-Type: application/json",
+    )
+
+
+def test_a_list_is_no_object(ask: Ask) -> None:
+    assert ask("POST", "/v1/customers/search", json=[]).json()["error"]["message"] == "body: expected a JSON object"
+
+
+def test_a_model_of_offers_has_no_list_and_says_where_they_stand(ask: Ask) -> None:
+    assert "next_best_offer" in {m["name"] for m in ask("GET", "/v1/models").json()["models"]}
+    answer = ask("GET", "/v1/scores/next_best_offer?data_use=marketing&channel=email")
+    assert answer.status_code == 404 and "stand with each customer" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(("kind", "said"), [("email", "an email address"), ("phone", "a phone number")])
+def test_a_subject_that_is_not_of_its_kind_says_what_it_should_be(ask: Ask, kind: str, said: str) -> None:
+    wish = {
+        "data_use": "marketing",
+        "channel": "email",
+        "state": "DENIED",
+        "subject": {"kind": kind, "value": "ann"},
+    }
+    error = ask("POST", "/v1/consents", json=wish).json()["error"]
+    assert error["field"] == "subject.value" and f"expected {said}" in error["message"]

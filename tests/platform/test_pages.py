@@ -107,6 +107,9 @@ def test_a_search_shows_a_single_customer_at_once(browser: TestClient) -> None:
         ("email", "PERSON5@example.org"),
         ("external_id", "loyalty_card: 5"),
         ("phone", "+1 937 555 0005"),
+        ("name", "person5@example.org"),
+        ("name", "loyalty_card: 5"),
+        ("name", "+1 937 555 0005"),
     ):
         answer = browser.post("/search", data={"by": by, "text": text}, follow_redirects=False)
         assert answer.status_code == 303 and answer.headers["location"] == "/customers/g0000005"
@@ -128,6 +131,8 @@ def test_a_search_for_a_name_lists_and_one_for_nothing_says_so(browser: TestClie
     for by, text in (("email", "nonsense"), ("external_id", "208"), ("name", "a"), ("what", "x: <b>")):
         answer = browser.post("/search", data={"by": by, "text": text})
         assert answer.status_code == 200 and "<b>" not in answer.text
+    for by in ("name", "external_id"):
+        assert "such as loyalty_card: 208." in browser.post("/search", data={"by": by, "text": "1100"}).text
     assert "Expected an email address" in browser.post("/search", data={"by": "email", "text": "nonsense"}).text
 
 

@@ -12,7 +12,7 @@ from onefold.api.answers import NOT_FOUND, PROBLEMS, Answer
 from onefold.api.auth import needs
 from onefold.api.context import Context, Shared
 from onefold.api.errors import FieldError
-from onefold.api.search import standard
+from onefold.api.search import expected, standard
 from onefold.api.shapes import Wishes
 from onefold.serving import Snapshot
 from onefold_storage.errors import NotFound, Unavailable
@@ -140,7 +140,7 @@ def _subjects(shared: Context, snapshot: Snapshot | None, subject: Subject) -> l
     kind = subject.scheme or subject.kind
     value = standard(subject.kind, subject.value, shared.settings.api_country)
     if value is None:
-        raise FieldError("subject.value", "is not of its kind")
+        raise FieldError("subject.value", expected(subject.kind))
     return [(kind, value)]
 
 

@@ -56,12 +56,16 @@ def _onefold(_request: Request, error: Exception) -> Answer:
     return problem(error.status, name, str(error), getattr(error, "field", None))
 
 
-def _invalid(_request: Request, error: Exception) -> Answer:
+def _invalid(request: Request, error: Exception) -> Answer:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     kind = str(first["type"])
     if kind == "json_invalid":
         return problem(422, "bad_input", "the body is not valid JSON", "body")
+    if kind == "model_attributes_type" and first["loc"] == ("body",):
+        sent = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        header = "" if sent.endswith("json") else ", sent with the header Content-Type: application/json"
+        return problem(422, "bad_input", f"body: expected a JSON object{header}", "body")
     parts = [str(p) for p in first["loc"]]
     if parts[0] in ("query", "body", "path", "header") and len(parts) > 1:
         parts = parts[1:]

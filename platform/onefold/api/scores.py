@@ -63,6 +63,11 @@ def ranked(
     """
     snapshot = view.snapshot
     use = use_of(view, data_use, channel)
+    if model in snapshot.offered and model not in snapshot.models:
+        raise NotFound(
+            "this model makes offers, which have no list of their own: they stand with each customer "
+            "(`offers` of /v1/customers/{golden_id}, and of the rows of every ranked list)"
+        )
     if model not in snapshot.models:
         raise NotFound(f"no model of this name has scores; there are {', '.join(snapshot.models) or 'none'}")
     if segment is not None and segment not in snapshot.segments:

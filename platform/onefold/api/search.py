@@ -63,6 +63,12 @@ def standard(kind: str, written: str, country: str | None) -> str | None:
     return None if found is None else str(found)
 
 
+def expected(kind: str) -> str:
+    """What to tell whose identifier has no standard form."""
+    known = {"email": "an email address", "phone": "a phone number with its country code, such as +1 937 555 0142"}
+    return f"expected {known.get(kind, 'an identifier with letters or digits')}"
+
+
 def find(view: View, shared: Context, query: SearchQuery) -> dict[str, Any]:
     """The customers that a query finds.
 
@@ -78,7 +84,7 @@ def find(view: View, shared: Context, query: SearchQuery) -> dict[str, Any]:
         kind = "email" if query.email is not None else "phone"
         value = standard(kind, query.email or query.phone or "", shared.settings.api_country)
         if value is None:
-            raise FieldError(kind, f"expected {'an email address' if kind == 'email' else 'a phone number'}")
+            raise FieldError(kind, expected(kind))
         found = view.snapshot.holders(kind, value)
     rows = [_short(view.snapshot.body(customer)) for customer in found[: query.limit]]
     return {"customers": rows, "more": len(found) > query.limit}

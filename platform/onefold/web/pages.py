@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 
@@ -121,11 +122,23 @@ def search(
     return page("found.html", key=key, by=by, answer=answer, problem=problem, view=view)
 
 
+_KINDS = (
+    ("email", re.compile(r"[^@\s]+@[^@\s]+")),
+    ("external_id", re.compile(r"[a-z][a-z0-9_]*\s*:.+")),
+    ("phone", re.compile(r"\+?[\d\s()./-]{7,}")),
+)
+"""How what is no name looks, so that it is found though `Name` was chosen."""
+
+
 def _query(by: str, text: str) -> SearchQuery:
+    if by == "name":
+        by = next((kind for kind, form in _KINDS if form.fullmatch(text)), by)
     least = {"name": 2, "email": 3, "phone": 3}.get(by, 1)
     if len(text) < least:
         raise FieldError("text", f"expected at least {least} characters")
     if by == "name":
+        if text.isdigit():
+            raise FieldError("text", "a number alone is no name: say which, such as loyalty_card: 208")
         return SearchQuery(name=text[:200])
     if by == "email":
         return SearchQuery(email=text)
@@ -133,7 +146,7 @@ def _query(by: str, text: str) -> SearchQuery:
         return SearchQuery(phone=text[:40])
     scheme, _, value = text.partition(":")
     if not (scheme.strip().isidentifier() and scheme.strip().islower() and value.strip()):
-        raise FieldError("text", "expected the scheme and the value, such as loyalty_card: 208")
+        raise FieldError("text", "expected which identifier it is, and its value, such as loyalty_card: 208")
     return SearchQuery(external_id=ExternalIdQuery(scheme=scheme.strip()[:63], value=value.strip()[:200]))
 
 
