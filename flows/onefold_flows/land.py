@@ -10,9 +10,12 @@ from prefect import flow, task
 
 from onefold_flows.progress import announce
 from onefold_flows.stage import Outcome, run_stage, table
+from onefold_storage.contracts import Contract
 from onefold_storage.errors import HeldBack
 from onefold_storage.installation import Installation
 from onefold_storage.packages import Package
+from onefold_storage.sending import SENT
+from onefold_storage.spool import Spool
 from onefold_workers.stages.landing import land_sources
 
 COUNTS = ("sent", "landed", "failed", "repeated", "suppressed")
@@ -42,6 +45,7 @@ def land_stage(sources: list[str] | None = None) -> Outcome:
         page = table(["source", "origin", "status", *COUNTS], [list(p.values()) for p in packages])
         page += "".join(f"\n- held: {e}" for e in errors)
         notes = [n for r in results for n in (*_noted(r.packages), *([r.away] if r.away else []))]
+        notes += _waiting(installation, contracts)
         page += "".join(f"\n- {n}" for n in notes)
         line = f"{totals['landed']:,} rows landed from {len(contracts)} source{'s' * (len(contracts) != 1)}"
         line += "".join(f", {totals[k]:,} {k}" for k in COUNTS[2:] if totals[k])
@@ -61,6 +65,16 @@ def _noted(packages: Iterable[Package]) -> Iterator[str]:
     """What is new about a delivery's columns, where no row is at fault."""
     fine = (p for p in packages if p.message and not p.failed and p.status == "committed")
     return (f"{p.origin}: {p.message}" for p in fine)
+
+
+def _waiting(installation: Installation, contracts: Iterable[Contract]) -> Iterator[str]:
+    """What was sent over HTTP and waits in this machine's log, which is no source's to read."""
+    sent = {c.id for c in contracts if c.rules.connector in SENT}
+    for source, events in Spool(installation.settings.spool_folder).events(sent).items():
+        yield (
+            f"{source}: {events:,} event{'s' * (events != 1)} wait in the log: a running API lands them within "
+            "seconds, those of one that has ended `onefold spool drain`"
+        )
 
 
 def _counts(package: Package) -> dict[str, Any]:

@@ -11,7 +11,7 @@ content. Everything here is on one volume, and may hold personal data until it i
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,6 +72,15 @@ class Spool:
                     oldest = min(oldest, facts.st_mtime)
         held = {p.name: sum(_size(f) for f in _entries(p) if f.suffix == SEALED) for p in _entries(self._held)}
         return Depth(size, count, max(now - oldest, 0.0), {k: v for k, v in held.items() if v})
+
+    def events(self, sources: Collection[str]) -> dict[str, int]:
+        """How many events of these sources wait in logs; what is held is not among them, nor a source without any."""
+        found: dict[str, int] = {}
+        logs = [s for folder in _entries(self.logs) for s in _entries(folder) if s.suffix in (SEALED, OPEN)]
+        for frame in (f for log in logs if sources for f in frames_of(log)):
+            if frame.source in sources:
+                found[frame.source] = found.get(frame.source, 0) + frame.events
+        return found
 
     # events that wait for their contract
 
