@@ -2,7 +2,7 @@
 
 The bookmark is the folder's validity number and the last mail's (RFC 3501, section 2.3.1.1), committed with the mails.
 A folder that was numbered anew is read from its beginning; delivery `changes`, with `sha256` as the primary key, then
-finds the mails that are known repeated.
+finds the mails that are known repeated. Delivery `snapshot` reads the folder whole each time that it changed.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from pydantic import Field
 
 from onefold_storage.contracts import Contract
 from onefold_storage.deliveries import Batch, Delivery
-from onefold_storage.errors import BadInput
-from onefold_workers.connectors import _locations
+from onefold_storage.errors import BadContract, BadInput
+from onefold_workers.connectors import _locations, _mail
 from onefold_workers.connectors._connector import Connector
 from onefold_workers.connectors._imap_folder import Folder
-from onefold_workers.connectors._mail_rows import MailRows
+from onefold_workers.connectors._mail_rows import ATTACHMENT, MailRows
 from onefold_workers.connectors._paced import PacedOptions
 
 _LOOKED_AT = 200
@@ -50,12 +50,14 @@ class ImapOptions(PacedOptions):
 def deliveries(contract: Contract, _base: Path, options: ImapOptions, bookmark: Any) -> Iterator[Delivery]:
     """One delivery for every `mails` new mails; none where there are none. Rows as of mailboxes (`_mail.py`).
 
+    Of a snapshot one delivery with all mails that are there, so that those which are not have vanished.
+
     Raises:
+        BadContract: a column that mails do not have.
         BadInput: the server refuses us, no such folder, or one numbered anew whose mails would land twice.
         Unavailable: the server does not answer.
     """
-    location = _locations.read(contract.rules.location, f"{contract.id}: onefold.location")
-    origin = f"imap://{urlsplit(location.value).hostname}/{options.folder}"
+    location, origin = _asked(contract, options)
     whole = contract.rules.delivery == "snapshot"
     with Folder.open(location, options, contract.id) as folder:
         validity = folder.validity
@@ -82,10 +84,9 @@ def first(contract: Contract, _base: Path, options: ImapOptions, rows: int) -> I
     """One delivery with the folder's newest mails, at most two hundred.
 
     Raises:
-        BadInput, Unavailable: as `deliveries`.
+        BadContract, BadInput, Unavailable: as `deliveries`.
     """
-    location = _locations.read(contract.rules.location, f"{contract.id}: onefold.location")
-    origin = f"imap://{urlsplit(location.value).hostname}/{options.folder}"
+    location, origin = _asked(contract, options)
     with Folder.open(location, options, contract.id) as folder:
         newest = folder.numbers()[-min(rows, _LOOKED_AT) :]
         yield Delivery(origin, origin, _batches(folder, newest, options, origin))
@@ -100,6 +101,17 @@ def sample(text: str, _base: Path, rows: int, options: ImapOptions) -> tuple[pa.
     with Folder.open(_locations.read(text), options, "location") as folder:
         newest = folder.numbers()[-min(rows, _LOOKED_AT) :]
         return pa.concat_tables([b.rows for b in _batches(folder, newest, options, "imap")]), {}
+
+
+def _asked(contract: Contract, options: ImapOptions) -> tuple[_locations.Location, str]:
+    """Where the folder is, and how it is called."""
+    known = tuple(dict.fromkeys(_mail.COLUMNS + ATTACHMENT))
+    if unknown := [c.name for c in contract.columns if c.name not in known]:
+        raise BadContract(
+            f"{contract.id}: schema: mails have no column {', '.join(unknown)}; they have {', '.join(known)}"
+        )
+    location = _locations.read(contract.rules.location, f"{contract.id}: onefold.location")
+    return location, f"imap://{urlsplit(location.value).hostname}/{options.folder}"
 
 
 def _same(mark: dict[str, Any]) -> dict[str, Any]:

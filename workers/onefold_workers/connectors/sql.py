@@ -129,7 +129,7 @@ def _statement(
 def _first(database: Database, options: SqlOptions, key: tuple[str, ...], rows: int) -> Result:
     names, types, statement = _statement(database, options, key, None)
     if isinstance(statement, sa.Select):
-        statement = statement.limit(rows)
+        statement = statement.order_by(None).limit(rows)  # sorting could mean that all of it is read
     result, pace = Result(database.origin(options.table), ""), Pace(options.rows_per_second)
     for piece in database.fetch(statement, pace.piece(min(options.rows, rows))):
         pace.wait(len(piece))
