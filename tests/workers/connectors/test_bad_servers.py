@@ -77,7 +77,7 @@ def test_a_server_that_says_nothing_is_waited_for_only_so_long(
     began = time.monotonic()
     with _listening(answer) as port:
         given = {k: _at(port, v) for k, v in options.items()}
-        made = contract(location.replace("{}", str(port)), connector, **given)
+        made = contract(location.replace("{}", str(port)), connector, ("subject", "text"), **given)
         with pytest.raises((Unavailable, BadInput)) as caught:
             for delivery in connectors.deliveries(made, tmp_path):
                 list(delivery.batches)
