@@ -177,6 +177,26 @@ def test_mails_that_go_while_they_are_read_are_passed_over(mail: Any, tmp_path: 
     assert [s for s in subjects if s not in ("s3", "s5")] == ["s0", "s1", "s2", "s4"]
 
 
+@pytest.mark.parametrize("delivery", ["changes", "snapshot"])
+def test_a_mail_that_the_server_cannot_read_is_never_taken_for_one_that_has_gone(
+    mail: Any, tmp_path: Path, delivery: str
+) -> None:
+    mail.put("s0")
+    mail.fill(1, 6)
+    assert _counts(_land(tmp_path, mail.url, delivery)) == [(6, 0, 0)]
+    mail.fill(6, 9)
+    closed = next((mail.folder / "cur").glob("1500000007*"))
+    closed.chmod(0)
+    held = _land(tmp_path, mail.url, delivery)
+    assert ["the connection broke" in e for e in held.errors] == [True]
+    landed = _bronze(tmp_path)
+    assert not landed["_deleted"].any()
+    closed.chmod(0o600)
+    assert _counts(_land(tmp_path, mail.url, delivery))[0][0] == 3
+    landed = _bronze(tmp_path)
+    assert (landed.height, landed["subject"].n_unique(), landed["_deleted"].any()) == (9, 9, False)
+
+
 @pytest.mark.parametrize(("listed", "sized", "at_once"), [(3, 4, 1), (5, 2, 1000), (1, 100, 300)])
 def test_in_whatever_pieces_a_folder_is_asked_for(
     mail: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listed: int, sized: int, at_once: int

@@ -31,8 +31,8 @@ _SIZE = re.compile(rb"\bRFC822\.SIZE (\d+)")
 class Folder:
     """An open folder. `validity`: changes when its mails are numbered anew."""
 
-    def __init__(self, server: imaplib.IMAP4, options: ImapOptions, mails: int) -> None:
-        self._server, self._options, self._mails = server, options, mails
+    def __init__(self, server: imaplib.IMAP4, options: ImapOptions, shown: str, mails: int) -> None:
+        self._server, self._options, self._shown, self._mails = server, options, shown, mails
         self._pace = Paces(options)
         self.validity = int(server.response("UIDVALIDITY")[1][0] or 0)
 
@@ -47,19 +47,16 @@ class Folder:
         server, shown = _connected(location, options, where)
         password = secret(options.password, f"{where}: onefold.options.password").value
         try:
-            try:
-                server.login(options.username, password)
-            except imaplib.IMAP4.error:
-                raise BadInput(f"{shown}: refuses us; check `username` and `password`") from None
-            quoted = '"' + options.folder.replace("\\", "\\\\").replace('"', '\\"') + '"'
-            answer, mails = server.select(quoted, readonly=True)
-            if answer != "OK":
-                raise BadInput(f"{shown}: no folder {options.folder!r}")
-            yield cls(server, options, int(mails[0] or 0))
-        except (OSError, imaplib.IMAP4.abort) as error:
-            raise Unavailable(f"{shown}: the connection broke ({type(error).__name__})") from None
-        except imaplib.IMAP4.error as error:
-            raise BadInput(f"{shown}: answered what cannot be read ({type(error).__name__})") from None
+            with _heard(shown):
+                try:
+                    server.login(options.username, password)
+                except imaplib.IMAP4.error:
+                    raise BadInput(f"{shown}: refuses us; check `username` and `password`") from None
+                quoted = '"' + options.folder.replace("\\", "\\\\").replace('"', '\\"') + '"'
+                answer, mails = server.select(quoted, readonly=True)
+                if answer != "OK":
+                    raise BadInput(f"{shown}: no folder {options.folder!r}")
+                yield cls(server, options, shown, int(mails[0] or 0))
         finally:
             try:
                 server.logout()
@@ -72,7 +69,9 @@ class Folder:
         for at in range(1, self._mails + 1, _LISTED):
             window = f"{at}:{min(at + _LISTED - 1, self._mails)}"
             self._pace.requests.wait()
-            _, answer = self._server.uid("SEARCH", f"{window} UID {after + 1}:*")
+            said, answer = self._server.uid("SEARCH", f"{window} UID {after + 1}:*")
+            if said != "OK":
+                raise Unavailable(f"{self._shown}: does not tell which mails it has")
             found += map(int, (answer[0] or b"").split())
         return sorted(n for n in found if n > after)  # `*` is the last one, whatever its number
 
@@ -80,14 +79,32 @@ class Folder:
         """Number and bytes of each mail that is still there, the first `max_mail_bytes` and one byte of each.
 
         A mail that is there and cannot be had is empty.
+
+        Raises:
+            BadInput, Unavailable: as `open`.
         """
         most = self._options.max_mail_bytes + 1
-        for at in range(0, len(numbers), _SIZED):
-            some = numbers[at : at + _SIZED]
-            told = self._fetch(some, "RFC822.SIZE")
-            sizes = {n: min(most, int(s[1])) for n, (text, _) in told.items() if (s := _SIZE.search(text))}
-            for group in _groups({n: sizes[n] for n in some if n in sizes}, self._pace.bytes.piece(_AT_ONCE)):
-                yield from self._bodies(group, most)
+        with _heard(self._shown):
+            for at in range(0, len(numbers), _SIZED):
+                some = numbers[at : at + _SIZED]
+                for group in _groups(self._sizes(some, most), self._pace.bytes.piece(_AT_ONCE)):
+                    yield from self._bodies(group, most)
+
+    def _sizes(self, numbers: Sequence[int], most: int) -> dict[int, int]:
+        """Bytes of each mail that is still there, at most `most`.
+
+        Raises:
+            Unavailable: the server says nothing of a mail that is there; it would be taken for one that has gone.
+        """
+        told = {n: _SIZE.search(text) for n, (text, _) in self._fetch(numbers, "RFC822.SIZE").items()}
+        sizes = {n: min(most, int(size[1])) for n in numbers if (size := told.get(n))}
+        if gone := [n for n in numbers if n not in sizes]:
+            self._server.noop()
+            self._pace.requests.wait()
+            answer, found = self._server.uid("SEARCH", f"UID {_ranges(gone)}")
+            if answer != "OK" or (found[0] or b"").split():
+                raise Unavailable(f"{self._shown}: does not tell the sizes of mails that it has")
+        return sizes
 
     def _bodies(self, group: list[int], most: int) -> Iterator[tuple[int, bytes]]:
         found = self._fetch(group, f"BODY.PEEK[]<0.{most}>")
@@ -98,14 +115,25 @@ class Folder:
                 yield number, bodies[number]
             elif len(group) > 1:  # one of them may have stopped the others
                 yield from self._bodies([number], most)
-            elif self._fetch([number], "RFC822.SIZE"):
+            elif self._sizes([number], most):
                 yield number, b""
 
     def _fetch(self, numbers: Sequence[int], what: str) -> dict[int, tuple[bytes, bytes | None]]:
         """What the server says of each mail, and the bytes it sends with that."""
         self._pace.requests.wait()
         _, answer = self._server.uid("FETCH", _ranges(numbers), f"(UID {what})")
-        return dict(_told(answer))
+        return _told(answer)
+
+
+@contextmanager
+def _heard(shown: str) -> Iterator[None]:
+    """What the library says of the connection and of answers, as errors that name the server."""
+    try:
+        yield
+    except (OSError, imaplib.IMAP4.abort) as error:
+        raise Unavailable(f"{shown}: the connection broke ({type(error).__name__})") from None
+    except imaplib.IMAP4.error as error:
+        raise BadInput(f"{shown}: answered what cannot be read ({type(error).__name__})") from None
 
 
 def _connected(location: Location, options: ImapOptions, where: str) -> tuple[imaplib.IMAP4, str]:
@@ -151,8 +179,8 @@ def _ranges(numbers: Sequence[int]) -> str:
     return ",".join(str(a) if a == b else f"{a}:{b}" for a, b in found)
 
 
-def _told(answer: Sequence[Any]) -> Iterator[tuple[int, tuple[bytes, bytes | None]]]:
-    """Of each mail in an answer its number, the text, and the literal in it."""
+def _told(answer: Sequence[Any]) -> dict[int, tuple[bytes, bytes | None]]:
+    """By number the text in an answer about a mail, and the literal in it; what is told twice is joined."""
     parts: list[tuple[bytes, bytes | None]] = []
     for item in answer:
         text, body = item if isinstance(item, tuple) else (item or b"", None)
@@ -160,6 +188,9 @@ def _told(answer: Sequence[Any]) -> Iterator[tuple[int, tuple[bytes, bytes | Non
             parts.append((text, body))
         else:
             parts[-1] = (parts[-1][0] + b" " + text, parts[-1][1] if body is None else body)
+    found: dict[int, tuple[bytes, bytes | None]] = {}
     for text, body in parts:
         if number := _UID.search(text):
-            yield int(number[1]), (text, body)
+            before, known = found.get(int(number[1]), (b"", None))
+            found[int(number[1])] = (before + text, known if body is None else body)
+    return found

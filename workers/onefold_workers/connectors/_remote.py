@@ -108,18 +108,18 @@ class Place:
 
     @contextmanager
     def _opened(self, remote: Remote) -> Iterator[IO[bytes]]:
-        with self._told(), self._stream(remote) as stream:
+        with self._told(), self._stream(remote, ahead=False) as stream:
             if self.location.scheme in _STREAMS:
                 with Spooled(self._pieces(stream)) as spooled:
                     yield cast("IO[bytes]", spooled)
             else:
                 yield stream
 
-    def _stream(self, remote: Remote) -> Any:
+    def _stream(self, remote: Remote, *, ahead: bool = True) -> Any:
         self._pace.requests.wait()
-        # What is known of a file on a web server is not asked again; a bucket's blocks are no larger than a piece.
+        # What is known of a file on a web server is not asked again; a bucket's files are read ahead by 50 MB.
         given = {"size": remote.size or 1} if self.location.scheme in _STREAMS else {}
-        if self.location.scheme == "s3":
+        if self.location.scheme == "s3" and not (ahead and self._pace.bytes.per_second is None):
             given["block_size"] = self._piece
         return self._system().open(remote.path, "rb", **given)
 
