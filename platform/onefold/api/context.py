@@ -50,6 +50,15 @@ class Context:
         s = self.settings
         return IngestBounds(s.ingest_max_body, s.ingest_max_events, s.ingest_max_depth)
 
+    @property
+    def countries(self) -> tuple[str | None, ...]:
+        """Whose phone numbers may be meant where no country's code is given, and None for any.
+
+        The one that the settings name, else those of the contracts and of the workspace.
+        """
+        named = {self.settings.api_country} if self.settings.api_country else self.contracts.countries
+        return (*sorted(c for c in named if c), None)
+
     @cached_property
     def lake(self) -> Lake:
         """The lake's tables, opened when somebody asks what became of events."""
