@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +12,7 @@ from fastapi import Depends, Request
 from onefold.api.ingest_body import Bounds as IngestBounds
 from onefold.api.ingest_log import EventLog
 from onefold.api.law_copying import LawCopying
+from onefold.api.rates import Rates
 from onefold.serving import Serving, View
 from onefold.settings import PlatformSettings
 from onefold_storage.clock import Clock
@@ -41,6 +42,7 @@ class Context:
     contracts: WatchedContracts
     events: EventLog
     storage: StorageSettings
+    rates: Rates = field(default_factory=Rates)
 
     @property
     def bounds(self) -> IngestBounds:
