@@ -68,7 +68,8 @@ def keep(lake: Lake, source: str, documents: Sequence[Document]) -> None:
 
 def brought(objects: Objects, source: str) -> int:
     """Bytes of objects that a source brought first; those of a landing that was killed may be missing."""
-    return int(objects.get(f"{_SOURCES}/{source}") or 0)
+    noted = (objects.get(f"{_SOURCES}/{source}") or b"").strip()
+    return int(noted) if noted.isdigit() else 0
 
 
 def _checked(document: Document) -> Iterator[bytes]:
