@@ -66,6 +66,7 @@ def test_events_are_listed_shown_amended_repaired_and_replayed(folder: Path, tmp
     assert len(_run("show", "two", "--limit", "2", "--offset", "1")["events"]) == 2
     shown = CliRunner().invoke(app, ["failed", "show", "two"], catch_exceptions=False).stdout
     assert "two.csv" in shown
+    assert shown.endswith("Rows are counted from 1; a header line is none.\n")
     assert "\x1b" not in shown, "a terminal obeys what is in the data"
     (folder / "one.yaml").write_text(CONTRACT.format(id="one", kind="number"))
     result = _run("replay", "one")

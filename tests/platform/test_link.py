@@ -177,6 +177,6 @@ def test_what_the_quick_reader_refuses_is_read_as_landing_reads_it(files: tuple[
     data.write_bytes(text.encode("utf-16"))
     assert link([data], meaning, out).clusters == 3
     data.write_bytes(text.encode("cp1252"))
-    with pytest.raises(BadInput, match=r"people\.csv: row 2 \(line 4\): expected UTF-8 text") as error:
+    with pytest.raises(BadInput, match=r"people\.csv: row 3 \(line 4\): expected UTF-8 text") as error:
         link([data], meaning, out)
     assert "Gr" not in str(error.value)

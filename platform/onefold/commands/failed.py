@@ -86,6 +86,8 @@ def show(
         )
         out.print(f"  {escape(event['message'])}")
         out.print(f"  {escape(_line(event))}")
+    if rows:
+        out.print("Rows are counted from 1; a header line is none.")
 
 
 @app.command()

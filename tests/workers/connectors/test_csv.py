@@ -63,8 +63,8 @@ def test_ragged_rows_say_what_was_expected_and_keep_their_bytes(read_bytes) -> N
     found = read_bytes(b'a,b\n1,2\n"x\ny",2,3\n5\n6,7\n')
     assert list(found.rows) == [0, 3]
     assert [b.message for b in found.bad] == [
-        "file.csv: row 1 (line 3): expected 2 fields, found 3",
-        "file.csv: row 2 (line 5): expected 2 fields, found 1",
+        "file.csv: row 2 (line 3): expected 2 fields, found 3",
+        "file.csv: row 3 (line 5): expected 2 fields, found 1",
     ]
     assert [b.raw for b in found.bad] == [b'"x\ny",2,3\n', b"5\n"]
 

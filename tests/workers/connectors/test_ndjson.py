@@ -65,8 +65,8 @@ def test_a_key_that_comes_late_is_not_lost(read_bytes, monkeypatch) -> None:
     (b'{"a":NaN}', "json", "found text that is not JSON"),
     (b'{"a":"\\ud800"}', "json", "found text that is not JSON"),
     (b'{"a":"\xff"}', "encoding", "expected UTF-8 text, found other bytes"),
-    (b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}", "json", "row 1"),
-    (b'{"a":' + b"9" * 60 + b"}", "json", "row 1"),
+    (b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}", "json", "row 2"),
+    (b'{"a":' + b"9" * 60 + b"}", "json", "row 2"),
 ])  # fmt: skip
 def test_a_bad_line_costs_only_itself(read_bytes, bad: bytes, rule: str, message: str) -> None:
     found = read_bytes(b'{"a":1}\n' + bad + b'\n{"a":3}\n', "x.ndjson", columns=("a",))
@@ -79,13 +79,13 @@ def test_a_bad_line_costs_only_itself(read_bytes, bad: bytes, rule: str, message
 def test_a_bad_last_line_without_end(read_bytes) -> None:
     found = read_bytes(b'{"a":1}\n{"a":', "x.ndjson", columns=("a",))
     assert (found.rows, found.rules) == ({0: {"a": "1"}}, {1: "json"})
-    assert found.bad[0].message.startswith("x.ndjson: row 1 (line 2): ")
+    assert found.bad[0].message.startswith("x.ndjson: row 2 (line 2): ")
 
 
 def test_blank_lines_and_crlf(read_bytes) -> None:
     found = read_bytes(b'\n{"a":1}\r\n\r\n  \n{"a":2}\n5\n', "x.ndjson", columns=("a",))
     assert found.values == [{"a": "1"}, {"a": "2"}]
-    assert "row 2 (line 6)" in found.bad[0].message
+    assert "row 3 (line 6)" in found.bad[0].message
 
 
 def test_a_line_beyond_the_bound(read_bytes, monkeypatch) -> None:

@@ -46,7 +46,7 @@ class Result:
             spoilt = [not _is_text(row) for row in rows]
             message = f"{self.origin}: row {{}}: expected UTF-8 text, found other bytes"
             bad = [
-                BadRow(int(i), "encoding", message.format(i), repr(row).encode("utf-8", "surrogateescape"))
+                BadRow(int(i), "encoding", message.format(i + 1), repr(row).encode("utf-8", "surrogateescape"))
                 for i, row, is_bad in zip(ids, rows, spoilt, strict=True)
                 if is_bad
             ]

@@ -63,7 +63,7 @@ class Objects:
         return batch
 
     def _bad(self, rule: str, problem: str, raw: bytes, line: int) -> BadRow:
-        bad = BadRow(self.row, rule, f"{self.name}: row {self.row} (line {line}): {problem}", raw)
+        bad = BadRow(self.row, rule, f"{self.name}: row {self.row + 1} (line {line}): {problem}", raw)
         self.row += 1
         return bad
 
@@ -91,7 +91,7 @@ class Objects:
         if refused:
             gone = set(refused)
             for i in refused:
-                message = f"{self.name}: row {ids[i]}: expected a JSON object without deep nesting or huge numbers"
+                message = f"{self.name}: row {ids[i] + 1}: expected a JSON object without deep nesting or huge numbers"
                 bad.append(BadRow(ids[i], "json", message, good[i]))
             ids = [row for i, row in enumerate(ids) if i not in gone]
             bad.sort(key=lambda b: b.row_id)

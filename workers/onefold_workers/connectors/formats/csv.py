@@ -106,7 +106,7 @@ class _Parser:
         return self.batch(self.nothing, [], [bad])
 
     def _bad(self, rule: str, problem: str, row: Row) -> BadRow:
-        message = f"{self.file.name}: row {self.row} (line {self.line + row.line + 1}): {problem}"
+        message = f"{self.file.name}: row {self.row + 1} (line {self.line + row.line + 1}): {problem}"
         bad = BadRow(self.row, rule, message, row.raw)
         self.row += 1
         return bad
@@ -133,7 +133,7 @@ class _Parser:
         raws = [r.raw for r in good]
         table = self._arrow(b"".join(raws), True, sum(map(len, raws)) + 1)
         if table is None or table.num_rows != len(good):
-            raise self.file.bad(f"rows {ids[0]} to {ids[-1]}: two parsers disagree; this is a defect of onefold")
+            raise self.file.bad(f"rows {ids[0] + 1} to {ids[-1] + 1}: two parsers disagree; this is a defect of onefold")
         batch = self.batch(table, ids, bad)
         self.line += line_count(data[: len(data) - len(self.rest)])
         return batch

@@ -38,7 +38,7 @@ def read(file: InputFile, options: FileOptions, expected: tuple[str, ...]) -> It
     for stretch in stretches(utf8(file.chunks(), options.encoding), options.max_row_bytes, carriage=False):
         empty = False
         if stretch.too_long:
-            message = f"{file.name}: row {row}: expected a row of at most {options.max_row_bytes} bytes"
+            message = f"{file.name}: row {row + 1}: expected a row of at most {options.max_row_bytes} bytes"
             yield _nothing((BadRow(row, "too_long", message, stretch.data),))
             row += 1
             continue
@@ -76,7 +76,7 @@ def _batch(lines: pl.Series, raw: pl.Series, name: str, first: int) -> Batch:
         BadRow(
             first + at,
             "log",
-            f"{name}: row {first + at}: expected a request in the common or combined format",
+            f"{name}: row {first + at + 1}: expected a request in the common or combined format",
             text,
         )
         for at, text in found.filter(pl.col("time").is_null()).select("at", "raw").iter_rows()
