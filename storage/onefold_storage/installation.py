@@ -30,6 +30,9 @@ class Installation:
 
     settings: StorageSettings
 
+    def __repr__(self) -> str:
+        return f"Installation({self.settings.lake!r})"
+
     @cached_property
     def clock(self) -> Clock:
         """The one clock."""

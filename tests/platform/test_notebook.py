@@ -30,6 +30,12 @@ LAYERS = ["bronze/crm", "bronze/failed_events", "silver/contact_records", "silve
           "gold/customers", "gold/scores", "registry/declarations"]  # fmt: skip
 
 
+def test_an_installation_and_its_tables_are_told_in_a_line(tmp_path: Path) -> None:
+    home = onefold.open(tmp_path)
+    assert repr(home) == f"Notebook(installation=Installation('{tmp_path / 'lake'}'))"
+    assert "s3" not in repr(home.table("gold/customers")) and len(repr(home.table("gold/customers"))) < 200
+
+
 def _at(month: int) -> datetime:
     return datetime(2017, month, 1, tzinfo=UTC)
 

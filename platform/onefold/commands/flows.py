@@ -41,7 +41,11 @@ def run(name: str, *, json: bool, **parameters: Any) -> dict[str, Any]:
 
 
 def land(sources: Sources = None, json: Json = False) -> None:
-    """Land what the sources have that is new."""
+    """Land what the sources have that is new.
+
+    Ends with 0 when every row landed, and with 2 when rows failed or deliveries were held back; all else has landed
+    then.
+    """
     run("land", json=json, sources=sources)
 
 
@@ -68,7 +72,11 @@ def publish(json: Json = False) -> None:
 def refresh(
     sources: Sources = None, retrain: Retrain = False, accept_changes: Accept = False, json: Json = False
 ) -> None:
-    """Land, integrate, train, score, publish: one run in that order."""
+    """Land, integrate, train, score, publish: one run in that order.
+
+    Ends with 0 when every row landed, and with 2 when rows failed or deliveries were held back; all else is done and
+    published then. Any other code: the run ended there, and what was published before stands.
+    """
     run("refresh", json=json, sources=sources, retrain=retrain, accept_changes=accept_changes)
 
 
