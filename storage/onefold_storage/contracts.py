@@ -168,17 +168,17 @@ def parse(text: str, where: str) -> Contract:
     try:
         document = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise BadContract(f"{where}: not valid YAML: {' '.join(str(error).split())}") from error
+        raise BadContract(f"{where}: not valid YAML: {_of_yaml(error)}") from error
     if not isinstance(document, dict):
         raise BadContract(f"{where}: expected an ODCS data contract, found {type(document).__name__}")
     errors = sorted(_standard().iter_errors(document), key=lambda e: (len(e.path), str(e.path)))
     if errors:
         at = ".".join(str(p) for p in errors[0].absolute_path) or "the document"
-        raise BadContract(f"{where}: {at}: {errors[0].message[:300]}")
+        raise BadContract(f"{where}: {at}: {errors[0].message[:300]}")  # one fault makes several of these
     try:
         odcs = OpenDataContractStandard.model_validate(document)
     except ValidationError as error:
-        raise BadContract(f"{where}: {_first(error)}") from error
+        raise BadContract(_each(error, f"{where}: ")) from error
     return _contract(odcs, text, where)
 
 
@@ -192,11 +192,7 @@ def _contract(odcs: OpenDataContractStandard, text: str, where: str) -> Contract
     given = _rules(odcs.customProperties, f"{where}: customProperties")
     if given is None:
         raise BadContract(f"{where}: customProperties: expected a property `{PROPERTY}` that says how to read it")
-    try:
-        rules = SourceRules.model_validate(given)
-    except ValidationError as error:
-        raise BadContract(f"{where}: {PROPERTY}.{_first(error)}") from error
-    columns = tuple(_column(p, where) for p in objects[0].properties or [])
+    rules, columns = _checked(given, objects[0].properties or [], where)
     names = [c.name for c in columns]
     twice = {n for n in names if names.count(n) > 1}
     if not columns or twice:
@@ -212,6 +208,27 @@ def _contract(odcs: OpenDataContractStandard, text: str, where: str) -> Contract
     return Contract(source, odcs.version or "0", description, columns, rules, text)
 
 
+def _checked(
+    given: dict[str, Any], properties: list[SchemaProperty], where: str
+) -> tuple[SourceRules, tuple[ContractColumn, ...]]:
+    """The source's rules and its columns; what is wrong with any of them is told together, a line each."""
+    rules: SourceRules | None = None
+    columns: list[ContractColumn] = []
+    wrong: list[str] = []
+    try:
+        rules = SourceRules.model_validate(given)
+    except ValidationError as error:
+        wrong.append(_each(error, f"{where}: {PROPERTY}."))
+    for prop in properties:
+        try:
+            columns.append(_column(prop, where))
+        except BadContract as error:
+            wrong.append(str(error))
+    if wrong or rules is None:
+        raise BadContract("\n".join(wrong))
+    return rules, tuple(columns)
+
+
 def _column(prop: SchemaProperty, where: str) -> ContractColumn:
     name = prop.name or ""
     logical = prop.logicalType or "string"
@@ -222,7 +239,7 @@ def _column(prop: SchemaProperty, where: str) -> ContractColumn:
     try:
         rules = ColumnRules.model_validate(_rules(prop.customProperties, f"{where}: {name}") or {})
     except ValidationError as error:
-        raise BadContract(f"{where}: {name}: {PROPERTY}.{_first(error)}") from error
+        raise BadContract(_each(error, f"{where}: {name}: {PROPERTY}.")) from error
     return ContractColumn(
         name,
         _arrow_type(logical, prop.physicalType),
@@ -276,7 +293,16 @@ def _check_references(rules: SourceRules, names: set[str], where: str) -> None:
             raise BadContract(f"{where}: {PROPERTY}.maps.{i}: no such column: {', '.join(missing)}")
 
 
-def _first(error: ValidationError) -> str:
-    detail = error.errors(include_url=False, include_input=False)[0]
-    at = ".".join(str(p) for p in detail["loc"]) or "value"
-    return f"{at}: {detail['msg']}"
+def _each(error: ValidationError, before: str) -> str:
+    """What is wrong, a line each."""
+    details = error.errors(include_url=False, include_input=False)
+    places = [".".join(str(p) for p in d["loc"]) or "value" for d in details]
+    return "\n".join(f"{before}{at}: {d['msg']}" for at, d in zip(places, details, strict=True))
+
+
+def _of_yaml(error: yaml.YAMLError) -> str:
+    """Line and column, and what the parser missed there, in as few of its own words as will do."""
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        mark = error.problem_mark
+        return f"line {mark.line + 1}, column {mark.column + 1}: {error.problem}"
+    return " ".join(str(error).split())

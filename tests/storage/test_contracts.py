@@ -165,7 +165,8 @@ def test_every_error_names_the_file_and_the_key(
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"a: [1", "not valid YAML"),
+        (b"a: [1", "not valid YAML: line 1, column 6: expected ',' or ']'"),
+        (b"id: x\nname\nversion: 1", "not valid YAML: line 3, column 1: could not find expected ':'"),
         (b"- a list", "found list"),
         (b"", "found NoneType"),
         ("name: K\u00f6ln".encode("latin-1"), "expected UTF-8"),
@@ -182,3 +183,24 @@ def test_a_file_that_is_no_contract(content: bytes, says: str, tmp_path: Path) -
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(BadContract, match=r"absent\.yaml: cannot be read"):
         contracts.read(tmp_path / "absent.yaml")
+
+
+def test_all_that_is_wrong_is_told_a_line_each(tmp_path: Path) -> None:
+    columns = [
+        {"name": n, "logicalType": "string", "customProperties": [{"property": "onefold", "value": v}]}
+        for n, v in (("a", {"kind": "nonsense"}), ("b", {"kind": "email"}), ("c", {"unknown": 1}))
+    ]
+    rules = {"location": "x.csv", "lawful_basis": "whim", "data_use": [], "trust": 101}
+    document = {
+        "apiVersion": "v3.1.0", "kind": "DataContract", "id": "crm", "version": "1.0.0", "status": "active",
+        "schema": [{"name": "crm", "properties": columns}],
+        "customProperties": [{"property": "onefold", "value": rules}],
+    }  # fmt: skip
+    path = tmp_path / "crm.yaml"
+    path.write_text(yaml.safe_dump(document))
+    with pytest.raises(BadContract) as caught:
+        contracts.read(path)
+    lines = str(caught.value).splitlines()
+    assert all(line.startswith(f"{path}: ") for line in lines)
+    told = [line.removeprefix(f"{path}: ").split(": ")[0] for line in lines]
+    assert told == ["onefold.lawful_basis", "onefold.data_use", "onefold.trust", "a", "c"]

@@ -91,7 +91,9 @@ class Objects:
         if refused:
             gone = set(refused)
             for i in refused:
-                message = f"{self.name}: row {ids[i] + 1}: expected a JSON object without deep nesting or huge numbers"
+                message = (
+                    f"{self.name}: row {ids[i] + 1}: expected a JSON object without deep nesting or huge numbers"
+                )
                 bad.append(BadRow(ids[i], "json", message, good[i]))
             ids = [row for i, row in enumerate(ids) if i not in gone]
             bad.sort(key=lambda b: b.row_id)

@@ -133,7 +133,9 @@ class _Parser:
         raws = [r.raw for r in good]
         table = self._arrow(b"".join(raws), True, sum(map(len, raws)) + 1)
         if table is None or table.num_rows != len(good):
-            raise self.file.bad(f"rows {ids[0] + 1} to {ids[-1] + 1}: two parsers disagree; this is a defect of onefold")
+            raise self.file.bad(
+                f"rows {ids[0] + 1} to {ids[-1] + 1}: two parsers disagree; this is a defect of onefold"
+            )
         batch = self.batch(table, ids, bad)
         self.line += line_count(data[: len(data) - len(self.rest)])
         return batch
