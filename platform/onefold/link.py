@@ -112,7 +112,8 @@ def _as_landed(file: Path, contract: Contract) -> pl.DataFrame:
     for delivery in deliveries(here, file.parent):
         for batch in delivery.batches:
             if batch.bad:
-                raise BadInput(batch.bad[0].message)
+                say = "; name its encoding in the contract's options, such as encoding: cp1252"
+                raise BadInput(batch.bad[0].message + (say if batch.bad[0].rule == "encoding" else ""))
             tables.append(pl.DataFrame(batch.rows))
     return pl.concat(tables, how="diagonal_relaxed") if tables else pl.DataFrame()
 
