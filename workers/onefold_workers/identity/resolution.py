@@ -18,17 +18,11 @@ from onefold_storage.errors import BadInput
 from onefold_workers.identity.blocking import MAX_RULES, Rule, derive_rules
 from onefold_workers.identity.clustering import numbered
 from onefold_workers.identity.coding import StoredPeople, code_people, forget, keep_rows
-from onefold_workers.identity.comparing import (
-    Weighing,
-    compare_candidates,
-    together,
-    weigh_pairs,
-    weigh_shares,
-)
+from onefold_workers.identity.comparing import Weighing, compare_candidates, weigh_pairs, weigh_shares
 from onefold_workers.identity.conflicts import of_profiles, own_keys, sole_holders
 from onefold_workers.identity.desk import Desk, InFolder, InMemory
 from onefold_workers.identity.frequencies import known_shares
-from onefold_workers.identity.grouping import BIRTH, NONE, Ground, clustered, completed
+from onefold_workers.identity.grouping import NONE, Ground, group
 from onefold_workers.identity.keeping import Kept
 from onefold_workers.identity.learning import Knowledge, learn
 from onefold_workers.identity.marking import mark, set_apart
@@ -36,6 +30,7 @@ from onefold_workers.identity.model import IdentityModel
 from onefold_workers.identity.pairing import find_candidates
 from onefold_workers.identity.people import People, Rows, profiles
 from onefold_workers.identity.reporting import edges, figures
+from onefold_workers.identity.shares import BIRTH
 from onefold_workers.identity.tasks import RunTasks
 from onefold_workers.identity.weights import CERTAIN, Bits, has_own_value, log2, tells_a_person
 
@@ -157,20 +152,19 @@ def _resolve(
         model = _with_threshold(model, threshold)
         knowledge = Knowledge(model, {}, known_shares(stored, model, np.flatnonzero(copies > 1), run_tasks))
         weighing = _weighing_of(stored, model, knowledge)
-        _, parts, histogram = compare_candidates(stored, candidates, run_tasks, weighing)
-        close = together(parts)
+        _, close, histogram = compare_candidates(stored, candidates, run_tasks, weighing)
     # From here on all follows from the model and the records, so that another run under the model agrees.
     rich = _rich(everyone.open(), len(keys), model)[first]
     ground = replace(ground, copies=np.where(rich, copies, 1))
-    near, component, _ = completed(ground, close, weighing, model.largest, run_tasks)
-    label = clustered(ground, near, component, model.threshold, desk, run_tasks)
+    found = group(ground, close, weighing, model.largest, run_tasks)
     own = copies_weight(weighing, copies, rich, run_tasks)
-    cluster = spread_over(label, place, first, own, model.threshold)
-    inner = near.at(near.pairs.rules == 0)
-    found = together([close, inner])
-    likely = int((found.weight > model.threshold).sum())
-    report = figures(cluster, stored, candidates, inner.pairs.size, histogram, likely, knowledge.expected, model)
-    table = edges(keys, first, place, found, own, copies, model, candidates.rules)
+    cluster = spread_over(found.label, place, first, own, model.threshold)
+    likely = sum(c.above for c in close) + found.inside.above
+    report = figures(
+        cluster, stored, candidates, found.inside.further, histogram, likely, knowledge.expected, model
+    )
+    pairs = (desk.get(handle) for handle in [*(c.rows for c in close), *found.further])
+    table = edges(keys, first, place, pairs, own, copies, model, candidates.rules)
     kept = None
     if keep and candidates.rules == model.rules:
         marked = mark(everyone, model.rules, everyone.columns, model.salt, run_tasks)
@@ -178,7 +172,7 @@ def _resolve(
         lead = first[place] == np.arange(len(keys))
         own_schemes = own_keys(ordered, many)
         fields = tuple(everyone.columns)
-        kept = Kept(keys, component[place], cluster, lead, profile, marked.keys, fields, own_schemes)
+        kept = Kept(keys, found.component[place], cluster, lead, profile, marked.keys, fields, own_schemes)
     return Resolution(pl.DataFrame({"record_key": keys, "cluster": cluster}), table, model, report, kept)
 
 
