@@ -13,15 +13,19 @@ from onefold_storage.workspace import Workspace
 
 
 @contextmanager
-def flow_server(sources: Iterable[str] | None = None, *, lands: bool = False) -> Iterator[str]:
-    """The API address of a Prefect server; one that this call had to start is ended with it.
+def served_flow(
+    name: str, sources: Iterable[str] | None = None, *, lands: bool = False
+) -> Iterator[Callable[..., dict[str, Any]]]:
+    """The flow of that name, and a Prefect server for it; one that this call had to start is ended with it.
 
+    The flow's errors reach the caller as they are; Prefect and Dask need not print them too.
     `lands`: what is valid can be landed, whatever is wrong with the other contracts.
 
     Raises:
         NotFound: there is no workspace, or none of `sources` in it. BadContract: a declaration is not valid.
     """
     from onefold_flows import server
+    from onefold_flows.settings import SILENT, use
 
     settings = StorageSettings()
     workspace = Workspace.open(settings.workspace_folder)  # clear errors before a server is started
@@ -33,17 +37,10 @@ def flow_server(sources: Iterable[str] | None = None, *, lands: bool = False) ->
     prefect = server.start(settings.root)
     try:
         with waiting("the Prefect server starts"):
+            use(SILENT)
+            flow: Callable[..., dict[str, Any]] = getattr(import_module(f"onefold_flows.{name}"), name)  # meanwhile
             prefect.wait()
         with server.without_heartbeats():
-            yield prefect.api_url
+            yield flow
     finally:
         prefect.stop()
-
-
-def load_flow(name: str) -> Callable[..., dict[str, Any]]:
-    """The flow of that name. Its errors reach the caller as they are; Prefect and Dask need not print them too."""
-    from onefold_flows.settings import SILENT, use
-
-    use(SILENT)
-    called: Callable[..., dict[str, Any]] = getattr(import_module(f"onefold_flows.{name}"), name)
-    return called

@@ -19,6 +19,8 @@ from onefold_storage.errors import BadInput, Conflict, NotFound, OnefoldError, U
 from onefold_storage.minio_admin import AdminApi
 
 POLL_SECONDS = 1.0
+SEEN_SECONDS = 60.0
+_GOING = ("running", "waiting", "done")
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Step:
     @property
     def over(self) -> bool:
         """Whether nothing moves any more."""
-        return self.state not in ("running", "waiting")
+        return self.state not in ("running", "waiting", "unknown")
 
 
 Told = Callable[[Step], None]
@@ -114,17 +116,17 @@ def start_rebalance(api: AdminApi) -> None:
 
 
 def start_drain(api: AdminApi, pool: int) -> None:
-    """Begin to empty a pool (numbers from 1), unless it is being emptied, or empty, already.
+    """Begin to empty a pool (numbers from 1), unless it is being emptied, or empty, already; returns once it is seen.
 
     Raises:
         BadInput: there is no such pool. Conflict: the cluster is not whole, the others lack the room, or another
-        movement is running.
+        movement is running. Unavailable: it was begun, and no node tells of it.
     """
     capacity = pools_of(api)
     if not 1 <= pool <= len(capacity.pools):
         raise BadInput(f"there is no pool {pool}: there are {len(capacity.pools)}, counted from 1")
     states = {s.pool: s.state for s in drains(api)}
-    if states.get(pool) in ("running", "waiting", "done"):
+    if states.get(pool) in _GOING:
         return
     sound(capacity)
     calm(api)
@@ -140,6 +142,18 @@ def start_drain(api: AdminApi, pool: int) -> None:
             "or make room first"
         )
     api.drain(pool - 1)
+    end = time.monotonic() + SEEN_SECONDS
+    while (
+        drain_of(api, pool).state not in _GOING
+    ):  # the node that answers may hear of it later than the one that began
+        if time.monotonic() > end:
+            raise Unavailable(f"the drain of pool {pool} was begun and is not seen yet: ask again to follow it")
+        time.sleep(POLL_SECONDS / 4)
+
+
+def drain_of(api: AdminApi, pool: int) -> Step:
+    """How far the drain of one pool (numbers from 1) is; "unknown" where the node that answers has not heard of it."""
+    return next((s for s in drains(api) if s.pool == pool), Step("drain", pool, "unknown", 0, 0))
 
 
 def drains(api: AdminApi) -> list[Step]:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
+from itertools import chain
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -40,3 +41,27 @@ def in_order(work: Callable[[T], R], items: Iterable[T], abreast: int) -> Genera
         finally:
             for left in waiting:
                 left.cancel()
+
+
+def while_read_ahead(work: Callable[[], R], items: Iterator[T]) -> tuple[R, Iterator[T]]:
+    """What `work` gives, in a thread of its own, and the items, of which the first are made meanwhile.
+
+    An error of `work` is raised here; one of the items where they are taken, after those before it.
+    """
+    ahead: list[T] = []
+    rest: Iterator[T] = items
+    with ThreadPoolExecutor(1) as pool:
+        working = pool.submit(work)
+        try:
+            while len(ahead) < AHEAD * threads() and not working.done():
+                ahead.append(next(items))
+        except StopIteration:
+            rest = iter(())
+        except Exception as error:
+            rest = _raising(error)
+        return working.result(), chain(ahead, rest)
+
+
+def _raising(error: Exception) -> Iterator[Any]:
+    raise error
+    yield

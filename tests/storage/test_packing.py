@@ -19,7 +19,7 @@ from onefold_storage.installation import Installation
 from onefold_storage.lake import Lake
 from onefold_storage.parts import PartWriter, encodings
 from onefold_storage.person import Person
-from onefold_storage.pipelining import AHEAD, in_order
+from onefold_storage.pipelining import AHEAD, in_order, threads, while_read_ahead
 
 Make = Callable[..., Contract]
 
@@ -62,6 +62,44 @@ def test_the_first_error_ends_it() -> None:
     with pytest.raises(BadInput, match="five"):
         list(in_order(work, items(), 2))
     assert len(taken) < 20
+
+
+def test_items_are_made_while_other_work_goes_on_but_not_without_end() -> None:
+    taken: list[int] = []
+    read = threading.Event()
+
+    def items() -> Iterator[int]:
+        for i in range(1000):
+            taken.append(i)
+            if i == AHEAD * threads() - 1:
+                read.set()
+            yield i
+
+    done, all_of_them = while_read_ahead(lambda: read.wait(10), items())
+    assert done
+    assert len(taken) == AHEAD * threads()
+    assert list(all_of_them) == list(range(1000))
+
+
+def test_an_error_of_an_item_that_was_read_ahead_comes_in_its_place() -> None:
+    failed = threading.Event()
+
+    def items() -> Iterator[int]:
+        yield 1
+        failed.set()
+        raise BadInput("the second")
+
+    done, few = while_read_ahead(lambda: failed.wait(10), items())
+    assert done
+    assert next(few) == 1
+    with pytest.raises(BadInput, match="the second"):
+        next(few)
+    with pytest.raises(BadInput, match="the work"):
+        while_read_ahead(_fail, iter([1]))
+
+
+def _fail() -> None:
+    raise BadInput("the work")
 
 
 def _batches(n: int, rows: int) -> Iterator[Batch]:

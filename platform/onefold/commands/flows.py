@@ -25,12 +25,12 @@ def run(name: str, *, json: bool, **parameters: Any) -> dict[str, Any]:
     Raises:
         HeldBack: deliveries were held back; what was done all the same is printed before.
     """
-    from onefold.running import flow_server, load_flow
+    from onefold.running import served_flow
 
     held: HeldBack | None = None
-    with flow_server(parameters.get("sources"), lands="sources" in parameters), stages():
+    with served_flow(name, parameters.get("sources"), lands="sources" in parameters) as flow, stages():
         try:
-            facts = load_flow(name)(**parameters)
+            facts = flow(**parameters)
         except HeldBack as error:
             held, facts = error, error.facts
     if json:

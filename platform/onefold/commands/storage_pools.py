@@ -150,7 +150,7 @@ def drain(
     else:
         expansion.start_drain(api, pool)
     done = _follow(
-        lambda: [s for s in expansion.drains(api) if s.pool == pool],
+        lambda: [expansion.drain_of(api, pool)],
         wait=wait and not cancel,
         json=json,
         nothing="nothing to drain",

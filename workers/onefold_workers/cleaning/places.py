@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 
+import phonenumbers
 import polars as pl
-from phonenumbers.geodata.locale import LOCALE_DATA
 
 from onefold_workers.cleaning.text import each_country, expression, only, recase, squeeze, tidy_up
 from onefold_workers.cleaning.words import (
@@ -27,11 +29,22 @@ _NOT_HOUSE = rf"(?i)\b(?:{'|'.join(NOT_HOUSE)})\.? *\d+ ?[a-z]?$|#"
 @lru_cache(maxsize=1)
 def country_words() -> dict[str, str]:
     """Alpha-2 by alpha-3, by name in every language of the locale data, and by common words; keys in lower case."""
-    words = {
-        name.lower(): code for code, names in LOCALE_DATA.items() for name in names.values() if name[:1] != "*"
-    }
-    alpha2 = {code.lower(): code for code in LOCALE_DATA if len(code) == 2 and code.isalpha()}
+    named = _names_by_country()
+    words = {name.lower(): code for code, names in named.items() for name in names.values() if name[:1] != "*"}
+    alpha2 = {code.lower(): code for code in named if len(code) == 2 and code.isalpha()}
     return {**words, **alpha2, **ALPHA3, **COUNTRY_WORDS}
+
+
+def _names_by_country() -> dict[str, dict[str, str]]:
+    """Country names by language; without the geocodes beside them, whose import takes seconds and 50 MB."""
+    path = Path(phonenumbers.__file__).parent / "geodata" / "locale.py"
+    spec = spec_from_file_location("phonenumbers.geodata.locale", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    names: dict[str, dict[str, str]] = module.LOCALE_DATA
+    return names
 
 
 def country(expr: pl.Expr) -> pl.Expr:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from onefold_storage.contracts import Contract
 from onefold_storage.deliveries import Batch, Delivery
 from onefold_storage.errors import BadInput, OnefoldError
+from onefold_storage.pipelining import while_read_ahead
 from onefold_workers.connectors import _locations, _remote, formats
 from onefold_workers.connectors._connector import Connector
 from onefold_workers.connectors._locations import Location
@@ -41,11 +42,11 @@ def deliveries(contract: Contract, base: Path, options: FileOptions, bookmark: A
     failed: BadInput | None = None
     for file, form in [(f, _format(f, options)) for f in find(location, base, options, where)]:
         try:
-            content = file.digest()
+            content, batches = while_read_ahead(file.digest, form.read(file, options, expected))
         except BadInput as error:
             failed = failed or error
             continue
-        yield Delivery(content, file.name, form.read(file, options, expected))
+        yield Delivery(content, file.name, batches)
     if failed:
         raise failed
 
