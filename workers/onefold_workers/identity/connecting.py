@@ -10,9 +10,10 @@ rule, about the logarithm of the nodes at worst (Liu and Tarjan 2019); links of 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from onefold_workers.identity.clustering import components
 from onefold_workers.identity.desk import Desk, Handle
@@ -20,14 +21,15 @@ from onefold_workers.identity.people import Rows
 from onefold_workers.identity.tasks import RunTasks, run
 
 LINKS_A_TASK = 200_000
-Links = tuple[Handle, int]
+Bundle = tuple[Handle, int]
 """Handle of an array of shape (2, n) that holds the left and right node of each link; and n."""
+Nodes = npt.NDArray[np.int32]
 T = TypeVar("T")
 
 
-def connected(size: int, links: Sequence[Links], desk: Desk, run_tasks: RunTasks) -> Rows:
+def connected(size: int, links: Sequence[Bundle], desk: Desk, run_tasks: RunTasks) -> Rows:
     """The component of each of `size` nodes, numbered in the order of their first nodes."""
-    lowest = np.arange(size, dtype=np.int32)
+    lowest: Nodes = np.arange(size, dtype=np.int32)
     while links := [part for part in links if part[1]]:
         laid = desk.put(lowest)
         tasks = [(desk, [h for h, _ in some], laid) for some in portions(links, LINKS_A_TASK)]
@@ -53,17 +55,17 @@ def portions(parts: Sequence[tuple[T, int]], most: int) -> Iterator[list[tuple[T
         yield some
 
 
-def _followed(lowest: Any) -> Any:
+def _followed(lowest: Nodes) -> Nodes:
     while not np.array_equal(further := lowest[lowest], lowest):
         lowest = further
     return lowest
 
 
-def _torn(lowest: Any, star: Any) -> bool:
+def _torn(lowest: Nodes, star: Nodes) -> bool:
     return bool((lowest[star[0]] != lowest[star[1]]).any())
 
 
-def _stars(task: tuple[Desk, list[Handle], Handle]) -> Links:
+def _stars(task: tuple[Desk, list[Handle], Handle]) -> Bundle:
     """Each end that these links join to a lower one, and the lowest that they join it to."""
     desk, handles, laid = task
     links = np.concatenate([desk.get(h) for h in handles], axis=1)
