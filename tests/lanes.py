@@ -23,6 +23,7 @@ WAITING = (
     "tests/platform/demo/test_live.py",
     "tests/platform/test_api_ingest_faults.py",
     "tests/workers/connectors/test_bad_servers.py",
+    "tests/workers/connectors/test_pace.py",
 )
 
 

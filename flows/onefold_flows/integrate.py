@@ -27,7 +27,7 @@ def integrate_stage(retrain: bool = False, accept_changes: bool = False) -> Outc
     def body(installation: Installation, _run: str) -> Outcome:
         contracts = installation.workspace.contracts()
         announce("integrate", "step", "mapping to canonical tables")
-        added = map_sources(installation, contracts)
+        mapped = map_sources(installation, contracts)
         announce("integrate", "step", "resolving identities")
         resolved = _resolve(installation, contracts, retrain=retrain, accept_changes=accept_changes)
         announce("integrate", "step", "gathering by customer")
@@ -36,16 +36,20 @@ def integrate_stage(retrain: bool = False, accept_changes: bool = False) -> Outc
         rebuilt = build_profiles(installation, contracts, gathered)
         build_households(installation)
         facts = {
-            "mapped": added,
+            "mapped": mapped.added,
+            "untimed": mapped.untimed,
             "records": resolved.records,
             "customers": resolved.customers,
             "orphans": gathered.orphans,
             "rebuilt": rebuilt,
             "identity": {k: resolved.report.get(k) for k in ("changes", "drift", "retraining")},
         }
-        page = table(["table", "rows added"], [[k, v] for k, v in added.items()]) + identity_page(resolved.report)
+        page = table(["table", "rows added"], [[k, v] for k, v in mapped.added.items()])
         line = f"{resolved.records:,} records are {resolved.customers:,} customers"
-        return Outcome(facts, line if resolved.changed or rebuilt else f"{line} (unchanged)", page)
+        line += "" if resolved.changed or rebuilt else " (unchanged)"
+        for source, count in mapped.untimed.items():
+            line += f"; {count:,} rows of {source} are no interactions: their time is absent or cannot be read"
+        return Outcome(facts, line, page + identity_page(resolved.report))
 
     return run_stage("integrate", body)
 

@@ -19,7 +19,9 @@ class PlatformSettings(BaseSettings):
     api_host: str = Field(default="127.0.0.1", description="address the API listens on")
     api_port: int = Field(default=8000, ge=0, le=65535, description="port the API listens on")
     api_country: str | None = Field(
-        default=None, pattern="^[A-Z]{2}$", description="country of phone numbers searched without a country code"
+        default=None,
+        pattern="^[A-Z]{2}$",
+        description="country of phone numbers given without a country code; else those of the contracts and workspace",
     )
     api_max_body: int = Field(default=65_536, ge=1_024, description="largest request body, in bytes")
     api_poll_seconds: float = Field(

@@ -61,47 +61,61 @@ def following(told: Callable[[], str]) -> Iterator[None]:
 
 
 class Stages:
-    """Draws a line a stage: a spinner while it runs on a terminal, a tick and its seconds when it is done."""
+    """Draws a line a stage: a spinner while it runs on a terminal, a tick and its seconds when it is done.
+
+    A log gets nothing of what is short, and of what takes long a line a minute, whether or not it says anything.
+    """
 
     def __init__(self) -> None:
         self._began: dict[str, float] = {}
-        self._noted: dict[str, float] = {}
+        self._said: dict[str, str] = {}
+        self._timers: dict[str, threading.Timer] = {}
         self._status: Any = None
 
     def __call__(self, progress: Progress) -> None:
         """Hear one announcement."""
         if progress.event == "began":
-            self._began[progress.stage] = self._noted[progress.stage] = time.monotonic()
+            self._began[progress.stage] = time.monotonic()
             self._show(progress.stage, "")
         elif progress.event == "step":
             self._show(progress.stage, progress.text)
         else:
-            self._hide()
-            seconds = time.monotonic() - self._began.pop(progress.stage, time.monotonic())
-            err.print(f"  ✓ {progress.stage:<10} {escape(progress.text)}  [dim]{seconds:.1f} s[/dim]")
+            self._hide(progress.stage)
+            err.print(f"  ✓ {progress.stage:<10} {escape(progress.text)}  {self._seconds(progress.stage)}")
+            self._began.pop(progress.stage, None)
 
     def close(self) -> None:
         """Take the spinner away."""
-        self._hide()
+        self._hide(*self._timers)
 
     def _show(self, stage: str, text: str) -> None:
-        message = escape(f"{stage:<10} {text}")
+        self._said[stage] = escape(f"{stage:<10} {text}")
         if not err.is_terminal:
-            self._note(stage, message)
-            return
-        if self._status is None:
-            self._status = err.status(message)
+            if stage not in self._timers:
+                self._tell_later(stage)
+        elif self._status is None:
+            self._status = err.status(self._said[stage])
             self._status.start()
         else:
-            self._status.update(message)
+            self._status.update(self._said[stage])
 
-    def _note(self, stage: str, message: str) -> None:
-        """In a log: nothing of what is short, and of what takes long a line a minute."""
-        if time.monotonic() - self._noted.setdefault(stage, time.monotonic()) >= _NOTE_S:
-            self._noted[stage] = time.monotonic()
-            err.print(f"  … {message}")
+    def _tell_later(self, stage: str) -> None:
+        self._timers[stage] = timer = threading.Timer(_NOTE_S, self._tell, (stage,))
+        timer.daemon = True
+        timer.start()
 
-    def _hide(self) -> None:
+    def _tell(self, stage: str) -> None:
+        if stage in self._timers:
+            err.print(f"  … {self._said[stage]}  {self._seconds(stage)}")
+            self._tell_later(stage)
+
+    def _seconds(self, stage: str) -> str:
+        return f"[dim]{time.monotonic() - self._began.get(stage, time.monotonic()):.1f} s[/dim]"
+
+    def _hide(self, *stages: str) -> None:
+        for stage in stages:
+            if timer := self._timers.pop(stage, None):
+                timer.cancel()
         if self._status is not None:
             self._status.stop()
             self._status = None

@@ -6,12 +6,12 @@ The steps are always taken in this order: `path`, `split`, `values`, then the nu
 
 from __future__ import annotations
 
-import re
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from onefold_storage.json_paths import spelt
 from onefold_storage.locales import decimal_mark
 from onefold_storage.schema import PERSON
 from onefold_storage.units import conversion
@@ -19,8 +19,6 @@ from onefold_storage.units import conversion
 PERSON_KINDS = tuple(c.name for c in PERSON)
 KINDS = (*PERSON_KINDS, "external_id")
 """Semantic kinds a column can have: a person's attributes, or an identifier with a scheme."""
-
-_STEP = re.compile(r"\.?([^.\[\]'\"$*?@\s]+)|\[(\d+)\]|\['([^'\\]+)'\]")
 
 
 class Rules(BaseModel):
@@ -111,7 +109,7 @@ class FieldRule(Rules):
         if self.column is None and (self.path or self.split):
             raise ValueError("`path` and `split` take a column apart; a constant has none")
         if self.path is not None:
-            steps(self.path)
+            spelt(self.path)
         locale_name(self.locale)
         if self.timezone is not None:
             zone_name(self.timezone)
@@ -138,25 +136,6 @@ class DerivedRule(FieldRule):
         if self.unit or self.prefix:
             raise ValueError("a derived column is text; `unit` and `prefix` belong to the field that is made of it")
         return self
-
-
-def steps(path: str) -> list[str | int]:
-    """A JSON path's keys and places, from the outside in.
-
-    Raises:
-        ValueError: not a path of names, `[0]` and `['a name']`.
-    """
-    rest, found = path.removeprefix("$"), list[str | int]()
-    at = 0
-    while at < len(rest):
-        step = _STEP.match(rest, at)
-        if not step:
-            break
-        found.append(int(step[2]) if step[2] else step[1] or step[3])
-        at = step.end()
-    if not found or at < len(rest):
-        raise ValueError(f"path {path!r}: expected names, places and quoted names: a.b, a[0].b, ['odd name']")
-    return found
 
 
 def shorthand(value: Any) -> Any:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from onefold_storage import contracts
 from onefold_storage.contracts import Contract
 from onefold_storage.errors import BadContract, NotFound
+from onefold_storage.workspace import Workspace
 
 _SECONDS = 1.0
 
@@ -19,10 +21,11 @@ class WatchedContracts:
     """Contracts of a workspace's folder; a change is seen within a second. Threads may share it."""
 
     def __init__(self, workspace: Path) -> None:
-        self._folder = workspace / "contracts"
+        self._workspace, self._folder = workspace, workspace / "contracts"
         self._lock = threading.Lock()
         self._looked = float("-inf")
         self._files: dict[Path, tuple[_Stamp, Contract | BadContract]] = {}
+        self._country: str | None = None
         self._good: dict[str, Contract] = {}
         self._broken: dict[str, BadContract] = {}
         self._last: dict[str, Contract] = {}
@@ -52,6 +55,13 @@ class WatchedContracts:
             raise
 
     @property
+    def countries(self) -> set[str]:
+        """Whose phone numbers the sources hold without a country's code."""
+        self.look()
+        named = {self._country, *(c.rules.country for c in self._good.values())}
+        return {country for country in named if country}
+
+    @property
     def fresh(self) -> bool:
         """Whether the next question is answered without a look at the files."""
         return time.monotonic() - self._looked < _SECONDS
@@ -66,6 +76,8 @@ class WatchedContracts:
                 self._looked = time.monotonic()
 
     def _read(self) -> None:
+        with suppress(NotFound, BadContract):  # what it said last stands
+            self._country = Workspace.open(self._workspace).settings.country
         files: dict[Path, tuple[_Stamp, Contract | BadContract]] = {}
         for path in sorted(self._folder.glob("*.yaml")):
             try:
@@ -83,7 +95,7 @@ class WatchedContracts:
             elif found.id in good:
                 broken[found.id] = BadContract(f"{path}: id: {found.id!r} is the id of another contract too")
             else:
-                good[found.id] = found
+                good[found.id] = found.with_country(self._country)
         self._files, self._good, self._broken = files, good, broken
         self._last |= {k: v for k, v in good.items() if k not in broken}
 

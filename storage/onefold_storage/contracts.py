@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from importlib import resources
 from pathlib import Path
@@ -121,6 +121,12 @@ class Contract:
                 facts = rule.model_dump(exclude={"unit", "constant", "prefix"})
                 found[f"_{at}.{field}"] = DerivedRule.model_construct(**facts, kind=kind, scheme=scheme)
         return found
+
+    def with_country(self, country: str | None) -> Contract:
+        """The same, with the workspace's country where it names none."""
+        if country is None or self.rules.country is not None:
+            return self
+        return replace(self, rules=self.rules.model_copy(update={"country": country}))
 
     @property
     def digest(self) -> str:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, cast
 import polars as pl
 import pyarrow as pa
 
-from onefold_storage.contract_fields import DerivedRule, FieldRule, SplitRule, steps
+from onefold_storage.contract_fields import DerivedRule, FieldRule, SplitRule
+from onefold_storage.json_paths import spelt
 
 if TYPE_CHECKING:
     from onefold_storage.contracts import Contract
@@ -56,7 +57,7 @@ def taken(rule: FieldRule, dtype: pl.DataType, own: Mapping[str, str | None] | N
     """A rule's column as text through its `path`, `split` and `values`; `own` is the column's own value map."""
     text = written(pl.col(rule.column or ""), dtype, own)
     if rule.path:
-        text = _filled(text.str.json_path_match(_spelt(rule.path)))
+        text = _filled(text.str.json_path_match(spelt(rule.path)))
     if rule.split:
         text = _filled(parted(text, rule.split))
     return replaced(text, rule.values) if rule.values else text
@@ -111,7 +112,3 @@ def _filled(text: pl.Expr) -> pl.Expr:
 
 def _place(part: int, count: pl.Expr) -> pl.Expr:
     return pl.lit(part - 1, pl.Int64) if part > 0 else count + part
-
-
-def _spelt(path: str) -> str:
-    return "$" + "".join(f"[{s}]" if isinstance(s, int) else f"['{s}']" for s in steps(path))

@@ -5,7 +5,8 @@ stands in rows, which name it by that key. An object is there before its row is.
 (`sweep_documents`, `document_erasing.py`) holds the landing lock of every source, so that no object goes whose row is on
 its way: a landing that finds an object there may rely on it until it has committed.
 
-Which sources ever stored one is noted beside the objects, so that only their tables are looked through.
+Which sources ever stored one is noted beside the objects, so that only their tables are looked through, with how many
+bytes each brought that were not there: what storage grows by.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from threading import Lock
 
 import polars as pl
 import pyarrow.parquet as pq
@@ -32,6 +34,7 @@ ROOT = "documents"
 _SOURCES = f"{ROOT}/sources"
 _KEY = re.compile(rf"{ROOT}/[0-9a-f]{{2}}/[0-9a-f]{{64}}")
 _CHUNK = 4 << 20
+_counting = Lock()
 
 
 def key_of(sha256: str) -> str:
@@ -49,12 +52,24 @@ def keep(lake: Lake, source: str, documents: Sequence[Document]) -> None:
         return
     objects, note = lake.objects, f"{_SOURCES}/{source}"
     if objects.size(note) is None:
-        with lake.lock(ROOT):
-            objects.put(note, b"stores documents\n")
+        with _counting, lake.lock(ROOT):
+            if objects.size(note) is None:
+                objects.put(note, b"0\n")
+    fresh = 0
     for document in {d.sha256: d for d in documents}.values():
         key = key_of(document.sha256)
         if objects.size(key) != document.size:
             objects.put_stream(key, _checked(document))
+            fresh += document.size
+    if fresh:
+        with _counting:  # batches of one package are kept side by side
+            objects.put(note, b"%d\n" % (brought(objects, source) + fresh))
+
+
+def brought(objects: Objects, source: str) -> int:
+    """Bytes of objects that a source brought first; those of a landing that was killed may be missing."""
+    noted = (objects.get(f"{_SOURCES}/{source}") or b"").strip()
+    return int(noted) if noted.isdigit() else 0
 
 
 def _checked(document: Document) -> Iterator[bytes]:

@@ -82,6 +82,17 @@ class Full(Unavailable):
     status = 507
 
 
+class TooMany(OnefoldError):  # noqa: N818
+    """More came than was agreed; nothing of it was taken. `after_s`: when to send it again."""
+
+    status = 429
+    exit_code = 6
+
+    def __init__(self, message: str, after_s: float) -> None:
+        super().__init__(message)
+        self.after_s = after_s
+
+
 class QualityGate(OnefoldError):  # noqa: N818
     """A result is not good enough to replace the last good one."""
 

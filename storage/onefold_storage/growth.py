@@ -1,7 +1,8 @@
 """How much each source grew each day, from the ledger's load packages and the sizes that the tables' logs tell.
 
-A source's bytes of a day are the rows that landed on it times what a row of its bronze table takes. What silver,
-gold, publications and logs add is the lake's bytes over bronze's: `spread`. Days are UTC; today is not over, and
+A source's bytes of a day are the rows that landed on it times what a row of its bronze table takes, with the documents
+that it brought. What silver, gold, publications and logs add is the lake's bytes over bronze's: `spread`; documents are
+stored once. Days are UTC; today is not over, and
 is left out. Whole days without a package count as none landed.
 """
 
@@ -12,6 +13,7 @@ from datetime import date, timedelta
 
 import pyarrow as pa
 
+from onefold_storage.documents import brought, sources
 from onefold_storage.installation import Installation
 from onefold_storage.lake import Lake
 from onefold_storage.schema import FAILED_EVENTS
@@ -28,22 +30,18 @@ class Size:
 
 @dataclass(frozen=True)
 class SourceGrowth:
-    """A source's growth by day, from its first day to yesterday: rows landed, and bytes they take in bronze."""
+    """A source's growth by day, from its first day to yesterday. `documents`: bytes of the objects that it brought."""
 
     source: str
     size: Size
     first: date
     rows: tuple[int, ...]
+    documents: int = 0
 
-    @property
-    def row_bytes(self) -> float:
-        """Bytes of a row of its bronze table."""
-        return self.size.bytes / self.size.rows if self.size.rows else 0.0
-
-    @property
-    def bytes(self) -> list[float]:
-        """Bytes of each day."""
-        return [r * self.row_bytes for r in self.rows]
+    def bytes(self, spread: float) -> list[float]:
+        """Bytes of each day; `spread`: those that all tables take for each in bronze."""
+        each = (self.size.bytes * spread + self.documents) / self.size.rows if self.size.rows else 0.0
+        return [r * each for r in self.rows]
 
 
 @dataclass(frozen=True)
@@ -67,8 +65,8 @@ class Growth:
         first = min(s.first for s in self.sources)
         days = [0.0] * ((self.until - first).days + 1)
         for source in self.sources:
-            for at, grown in enumerate(source.bytes, (source.first - first).days):
-                days[at] += grown * self.spread
+            for at, grown in enumerate(source.bytes(self.spread), (source.first - first).days):
+                days[at] += grown
         return first, days
 
 
@@ -84,7 +82,7 @@ def growth(installation: Installation) -> Growth:
     lake = installation.lake
     tables = {name: size(lake, name) for name in lake.names()}
     until = installation.clock.now().date() - timedelta(days=1)
-    found = []
+    found, storing = [], sources(lake.objects)
     for source, days in installation.ledger.packages.landed_by_day().items():
         known = tables.get(f"bronze/{source}")
         first = min(days)
@@ -92,5 +90,6 @@ def growth(installation: Installation) -> Growth:
             continue
         count = (until - first).days + 1
         rows = tuple(days.get(first + timedelta(days=n), 0) for n in range(count))
-        found.append(SourceGrowth(source, known, first, rows))
+        documents = brought(lake.objects, source) if source in storing else 0
+        found.append(SourceGrowth(source, known, first, rows, documents))
     return Growth(tuple(found), tables, until)

@@ -70,7 +70,7 @@ class Outlook:
         found: list[dict[str, Any]] = []
         spread, room_left = self.growth.spread, self.capacity.room_bytes
         for source in self.growth.sources:
-            rate = estimate([b * spread for b in source.bytes])
+            rate = estimate(source.bytes(spread))
             rows = estimate([float(r) for r in source.rows])
             span = rate.interval(COVERAGE) if rate else Range(None, None, None)
             found.append(
@@ -78,6 +78,7 @@ class Outlook:
                     "source": source.source,
                     "rows": source.size.rows,
                     "bytes": source.size.bytes,
+                    "document_bytes": source.documents,
                     "rows_per_day": rows.per_day if rows else None,
                     "bytes_per_day": asdict(span),
                     "history_days": len(source.rows),

@@ -22,6 +22,16 @@ class _Options(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class SentOptions(_Options):
+    """What every such source may say.
+
+    `events_per_second`: more than that are refused, to be sent again later; counted by each replica of the API for
+    itself. One request may hold more, and the next then waits for longer.
+    """
+
+    events_per_second: float | None = Field(default=None, gt=0)
+
+
 class TrackingConsent(_Options):
     """Where an event says that its person agreed to be tracked, and what happens where they did not, or are silent.
 
@@ -33,7 +43,7 @@ class TrackingConsent(_Options):
     missing: Outcome = "without_person"
 
 
-class TrackingOptions(_Options):
+class TrackingOptions(SentOptions):
     """What becomes of tracking events that were not meant to be, or that nobody agreed to.
 
     `bots`: events of programs that name themselves in the user agent. `do_not_track`: of browsers that send `DNT: 1`
@@ -74,14 +84,14 @@ class Signature(_Options):
         return value
 
 
-class WebhookOptions(_Options):
+class WebhookOptions(SentOptions):
     """A webhook is let in by its signature alone."""
 
     signature: Signature
 
 
-SENT: Final[dict[str, type[BaseModel] | None]] = {
-    "http": None,
+SENT: Final[dict[str, type[SentOptions]]] = {
+    "http": SentOptions,
     "tracking": TrackingOptions,
     "webhook": WebhookOptions,
 }

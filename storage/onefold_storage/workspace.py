@@ -100,7 +100,7 @@ class Workspace:
         broken: list[BadContract] = []
         for path in self._files("contract"):
             try:
-                contract = contracts.read(path)
+                contract = contracts.read(path).with_country(self.settings.country)
             except BadContract as error:
                 broken.append(error)
                 continue

@@ -184,7 +184,8 @@ def serving(free_port: Callable[[], int]) -> Callable[[Home], AbstractContextMan
                     time.sleep(0.2)
             yield api
         finally:
-            process.send_signal(signal.SIGINT)
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does
             process.wait(30)
+            _plain((home.path / "serve.log").read_text())
 
     return serve

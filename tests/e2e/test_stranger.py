@@ -189,7 +189,7 @@ def test_only_persons_who_never_bought_and_nothing_corrected(
     facts = home.told("refresh")
     assert facts["train"]["models"] == []
     assert len(facts["train"]["left_out"]) == 4
-    assert "left out" in home.run("status").stdout
+    assert "not trained" in home.run("status").stdout
     with serving(home) as api:
         row = pl.read_csv(files.members, separator=";", infer_schema=False).drop_nulls().row(0, named=True)
         hits = api.found("/v1/customers/search", {"name": f"{row['First name']} {row['Last name']}"})["customers"]

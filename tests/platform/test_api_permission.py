@@ -158,6 +158,48 @@ def test_a_grant_of_one_contact_point_does_not_lift_the_objection_of_another(ask
     assert "g0000003" not in _ids(_list(ask))
 
 
+def test_a_phone_number_as_people_write_it_speaks_for_its_owner(ask: Ask, published: Any) -> None:
+    """The workspace says whose numbers have no country code; what is ambiguous forbids, and allows nothing."""
+    workspace = published.storage.workspace_folder
+    workspace.mkdir(parents=True)
+    (workspace / "onefold.yaml").write_text("country: US\n")
+    time.sleep(1.1)  # a change is seen within a second
+    national = "(937) 555-0003"
+    found = ask("POST", "/v1/customers/search", json={"phone": national}).json()["customers"]
+    assert [c["golden_id"] for c in found] == ["g0000003"]
+    _wish(ask, "phone", national, "REVOKED")
+    assert "g0000003" not in _ids(_list(ask))
+    _wish(ask, "phone", national, "GRANTED")
+    assert "g0000003" in _ids(_list(ask))
+    contract = workspace / "contracts" / "people.yaml"
+    contract.parent.mkdir()
+    contract.write_text(_OF_GERMANY)
+    time.sleep(1.1)
+    _wish(ask, "phone", national, "REVOKED")
+    assert "g0000003" not in _ids(_list(ask))
+    body = {"kind": "phone", "value": national}
+    wish = {"subject": body, "data_use": "marketing", "channel": "email", "state": "GRANTED"}
+    refused = ask("POST", "/v1/consents", json=wish)
+    assert refused.status_code == 422
+    assert "country's code" in refused.text
+    assert "g0000003" not in _ids(_list(ask))
+
+
+_OF_GERMANY = """\
+kind: DataContract
+apiVersion: v3.1.0
+id: people
+version: 0.1.0
+status: draft
+schema:
+  - name: people
+    properties: [{name: id, logicalType: string, primaryKey: true}]
+customProperties:
+  - property: onefold
+    value: {location: people.csv, lawful_basis: consent, data_use: [analytics], country: DE}
+"""
+
+
 def test_counts_with_filters_follow_objections(ask: Ask) -> None:
     top = _list(ask, channel="post", limit=1)["customers"][0]
     before = _list(ask, channel="post", min=0.5)

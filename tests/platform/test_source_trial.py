@@ -98,11 +98,12 @@ customProperties:
     found = json.loads(CliRunner().invoke(cli.app, [*asked, "--json"]).output)
     assert found["read_as"]["time zone"] == "Europe/Berlin"
     assert (found["read_as"]["locale"], found["read_as"]["currency"]) == ("de_DE", "EUR")
-    assert found["lost"] == {"interactions.amount": 2, "interactions.effective_at": 1}
-    assert [r.get("amount") for r in found["tables"]["silver/interactions"]] == ["1234.5600", None, None]
+    assert found["lost"] == {"interactions.amount": 2, "interactions.effective_at": 2}
+    assert [r.get("amount") for r in found["tables"]["silver/interactions"]] == ["1234.5600"]
     told = " ".join(CliRunner().invoke(cli.app, asked).output.split())
     assert "read as: time zone Europe/Berlin, locale de_DE, currency EUR, country not named" in told
-    assert "interactions.amount: 2 rows hold a value that could not be read" in told
+    assert "interactions.amount: 2 rows hold a value that could not be read, and nothing became of it" in told
+    assert "interactions.effective_at: 2 rows hold no time that can be read, and are left out" in told
     assert Installation(StorageSettings()).lake.names() == []
 
 

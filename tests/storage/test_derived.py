@@ -77,6 +77,7 @@ def test_paths_lead_into_json_and_nowhere_else() -> None:
         ({"locale": "deutsch"}, "expected a language and perhaps a country"),
         ({"maps": [{"table": "interactions", "fields": {"amount": {"column": "a", "path": "$..x"}}}]}, "path '$..x'"),
         ({"maps": [{"table": "interactions", "fields": {"amount": {"column": "a", "path": ""}}}]}, "path ''"),
+        ({"maps": [{"table": "interactions", "fields": {"amount": {"column": "a", "path": "b[].c"}}}]}, "every one"),
         (
             {"maps": [{"table": "interactions", "fields": {"amount": {"column": "a", "split": {"by": " ", "part": 0}}}}]},
             "parts are counted from 1",

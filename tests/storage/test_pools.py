@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,6 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from onefold_storage.capacity import Capacity, Pool, of_disk, of_information
+from onefold_storage.deliveries import Document
+from onefold_storage.documents import brought, keep, stored
 from onefold_storage.errors import BadInput
 from onefold_storage.installation import Installation
 from onefold_storage.minio_figures import parse
@@ -183,6 +189,30 @@ def test_the_outlook_is_by_source_and_leaves_the_first_load_out(grown: Installat
     assert told["days_to_full"]["expected"] == pytest.approx(200, rel=0.05), "without the reserve of one percent"
     assert told["level"] in ("warning", "critical")
     assert {a["what"] for a in told["alerts"]} >= {"share_used"}
+
+
+def test_documents_are_counted_for_the_source_that_brought_them(grown: Installation) -> None:
+    """Each object once, whoever else names it; they are stored as they are, so nothing is derived from their bytes."""
+    before = outlook(grown, cluster()).facts(grown.settings)
+    photos = [f"photo {n} ".encode() * 100_000 for n in range(9)]
+
+    def document(row: int, data: bytes) -> Document:
+        return Document(row, hashlib.sha256(data).hexdigest(), len(data), lambda: nullcontext(BytesIO(data)))
+
+    both = [[document(n, d) for n, d in enumerate(some)] for some in (photos[:4], photos[2:])]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda some: keep(grown.lake, "shop", some), [both[0], *([[d] for d in both[1][2:]])]))
+    keep(grown.lake, "shop", both[1])
+    keep(grown.lake, "other", both[0])
+    size = sum(map(len, photos))
+    assert (brought(grown.lake.objects, "shop"), brought(grown.lake.objects, "other")) == (size, 0)
+    assert sum(e.size for e in stored(grown.lake.objects).values()) == size
+    (source,) = (facts := outlook(grown, cluster()).facts(grown.settings))["sources"]
+    assert source["document_bytes"] == size
+    each = size / source["rows"]
+    for found, known in ((source, before["sources"][0]), (facts, before)):
+        more = found["bytes_per_day"]["expected"] - known["bytes_per_day"]["expected"]
+        assert more == pytest.approx(each * source["rows_per_day"], rel=0.02)
 
 
 def test_a_plan_needs_a_rate_or_is_given_one(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:

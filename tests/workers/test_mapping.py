@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from onefold_storage.contracts import Contract, parse
 from onefold_storage.errors import BadContract, BadInput
 from onefold_storage.schema import TABLES
-from onefold_workers.mapping import silver_rows
+from onefold_workers.mapping import silver_rows, untimed
 from onefold_workers.mapping_values import moment, money
 
 LANDED = datetime(2018, 1, 1, tzinfo=UTC)
@@ -138,8 +138,44 @@ def test_local_times_are_read_in_the_source_s_zone() -> None:
         datetime(2017, 3, 26, 1, 30, tzinfo=UTC),  # skipped by the clock change: an hour later
         datetime(2017, 10, 29, 0, 30, tzinfo=UTC),  # repeated: the first
         datetime(2017, 7, 1, 12, tzinfo=UTC),
-        LANDED,
     ]
+
+
+def test_what_happened_at_no_readable_time_is_no_interaction() -> None:
+    """Dated by its landing, a purchase of long ago would be one of today; a deletion needs no time."""
+    made = contract(
+        {"id": {"key": True}, "at": {"format": "%d.%m.%Y"}, "gone": {}},
+        [
+            {
+                "table": "interactions",
+                "effective_at": "at",
+                "fields": {"kind": {"constant": "buy"}, "deleted": "gone"},
+            }
+        ],
+    )
+    sent = bronze(
+        id=["a", "a", "b", "c", "d"],
+        at=["31.01.2017", "31.02.2026", None, "", "never"],
+        gone=[None, None, None, None, "true"],
+    )
+    found = rows(silver_rows(made, sent), "silver/interactions")
+    assert [(r["record_key"], r["deleted"]) for r in found] == [("shop:a", False), ("shop:d", True)]
+    assert found[0]["effective_at"].astimezone(UTC) == datetime(2017, 1, 31, tzinfo=UTC)
+    assert untimed(made, sent) == 3
+    without = contract({"id": {"key": True}}, [{"table": "interactions", "fields": {"kind": {"constant": "buy"}}}])
+    (one,) = rows(silver_rows(without, bronze(id=["a"])), "silver/interactions")
+    assert one["effective_at"].astimezone(UTC) == LANDED
+    assert untimed(without, bronze(id=["a"])) == 0
+
+
+def test_a_row_that_says_nothing_of_anybody_is_nobody() -> None:
+    columns = {"name": {"kind": "full_name"}, "mail": {"kind": "email"}, "note": {}}
+    sent = bronze(name=["Ann Lee", None, None, "  "], mail=[None, "b@x.org", None, ""], note=["x", None, "y", None])
+    out = silver_rows(contract(columns, [{"table": "contact_records"}]), sent)
+    assert [r["row_id"] for r in rows(out, "silver/contact_records")] == [0, 1]
+    keyed = contract({**columns, "note": {"key": True}}, [{"table": "contact_records"}])  # others may refer to it
+    found = rows(silver_rows(keyed, sent), "silver/contact_records")
+    assert [r["record_key"] for r in found] == ["shop:x", "shop:y"]
 
 
 CONSENT = {"table": "consents", "fields": {"subject_kind": {"constant": "email"}, "subject": "mail",
@@ -286,6 +322,7 @@ def test_no_text_breaks_a_map(texts: list[str | None]) -> None:
                      {"table": "consents", "fields": {"subject_kind": {"constant": "phone"}, "subject": "phone",
                                                       "state": "card"}}])  # fmt: skip
     out = silver_rows(made, bronze(**{n: pa.array(texts, pa.string()) for n in made.arrow.names}))
-    assert len(rows(out, "silver/interactions")) == len(texts)
+    sent = bronze(**{n: pa.array(texts, pa.string()) for n in made.arrow.names})
+    assert len(rows(out, "silver/interactions")) == len(texts) - untimed(made, sent)
     for name in out:
         rows(out, name)

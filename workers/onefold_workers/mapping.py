@@ -6,7 +6,9 @@ What a map means is written in `onefold_storage.contract_rules`; here it is done
 - Of rows with one record key in one package, the last by effective time, landing and row stands. Cases and consents
   keep one per effective time, because their earlier states are history.
 - A row without a value for its key, or for a required column that has no sensible default, becomes no row of that
-  table; it stays in bronze, where a corrected contract finds it.
+  table; it stays in bronze, where a corrected contract finds it. So does what happened at a time that is mapped and
+  absent or not to be read: dated by its landing, an old purchase would be one of today. And a contact record without
+  a key and without any value: it would be a customer of whom nothing is known.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from onefold_storage.contract_rules import FieldRule, MapRules
 from onefold_storage.contracts import Contract
 from onefold_storage.derived import with_derived
 from onefold_storage.errors import BadContract, BadInput
-from onefold_storage.schema import TABLES, Table
+from onefold_storage.schema import CONTACT_RECORDS, INTERACTIONS, TABLES, Table
 from onefold_workers.mapping_consents import consent_fields
 from onefold_workers.mapping_fields import Fields
 from onefold_workers.mapping_values import MOMENT, polars_type, record_key, row_key
@@ -48,6 +50,15 @@ def silver_rows(contract: Contract, rows: pa.Table) -> dict[str, pa.Table]:
     return {name: pa.concat_tables(tables) for name, tables in parts.items()}
 
 
+def untimed(contract: Contract, rows: pa.Table) -> int:
+    """Rows that are no interactions because their mapped time is absent or cannot be read. `rows`: see `silver_rows`."""
+    timed = [m for m in contract.maps if f"silver/{m.table}" == INTERACTIONS.name and _time(m)]
+    if not timed:
+        return 0
+    frame = bronze_frame(contract, rows)
+    return sum(int(frame.select(_untimed(contract, m, frame).sum()).item()) for m in timed)
+
+
 def bronze_frame(contract: Contract, rows: pa.Table) -> pl.DataFrame:
     """Bronze rows with every column that the contract's maps may name, and `_deleted`.
 
@@ -72,6 +83,8 @@ def _mapped(contract: Contract, rules: MapRules, table: Table, frame: pl.DataFra
         raise BadContract(
             f"{contract.id}: maps: {rules.table}: {', '.join(forbidden)} is set by the lake; leave it out"
         )
+    if table is INTERACTIONS and _time(rules):
+        frame = frame.filter(~_untimed(contract, rules, frame))
     key = rules.key or contract.primary_key
     base = frame.with_columns(
         _record_key(contract, key, frame).alias("record_key"),
@@ -97,6 +110,8 @@ def _mapped(contract: Contract, rules: MapRules, table: Table, frame: pl.DataFra
     mapped = mapped.filter(
         pl.all_horizontal(pl.col(n).is_not_null() for n in table.required if n in mapped.columns)
     )
+    if table is CONTACT_RECORDS and not key:
+        mapped = mapped.filter(pl.col("deleted") | _tells(mapped))
     if key and table.name in _HISTORY:
         mapped = _last(mapped, "effective_at")
     return mapped.rename({"_package_id": "package_id", "_row_id": "row_id"})
@@ -108,11 +123,43 @@ def _record_key(contract: Contract, key: tuple[str, ...], frame: pl.DataFrame) -
 
 def _effective(contract: Contract, rules: MapRules, frame: pl.DataFrame) -> pl.Expr:
     landed = pl.col("_landed_at").cast(MOMENT)
+    rule = _time(rules)
+    return pl.coalesce(Fields(contract, rules, frame).moment(rule), landed) if rule else landed
+
+
+def _time(rules: MapRules) -> FieldRule | None:
+    """Where the map says that the effective time stands."""
     named = rules.fields.get("effective_at")
     rule = FieldRule(column=rules.effective_at) if rules.effective_at else named
-    if rule is None or rule.column is None:
-        return landed
-    return pl.coalesce(Fields(contract, rules, frame).moment(rule), landed)
+    return rule if rule is not None and rule.column is not None else None
+
+
+def _untimed(contract: Contract, rules: MapRules, frame: pl.DataFrame) -> pl.Expr:
+    """Rows without a readable time; one that says that an interaction is deleted needs none."""
+    fields, rule = Fields(contract, rules, frame), _time(rules)
+    assert rule is not None
+    gone = pl.col("_deleted")
+    if "deleted" in rules.fields:
+        gone = gone | fields.typed(INTERACTIONS, "deleted", pa.bool_()).fill_null(False)
+    return fields.moment(rule).is_null() & ~gone
+
+
+def _tells(mapped: pl.DataFrame) -> pl.Expr:
+    """Whether a contact record says anything of its person."""
+    own = {c.name for c in CONTACT_RECORDS.columns} - {
+        "record_key",
+        "source",
+        "package_id",
+        "row_id",
+        "effective_at",
+    }
+    columns = [n for n in mapped.columns if n in own - {"deleted"}]
+    lists = [pl.col(n).list.len() > 0 for n in columns if isinstance(mapped.schema[n], pl.List)]
+    return pl.any_horizontal(
+        pl.lit(False),
+        *lists,
+        *(pl.col(n).is_not_null() for n in columns if not isinstance(mapped.schema[n], pl.List)),
+    )
 
 
 def _last(frame: pl.DataFrame, *further: str) -> pl.DataFrame:

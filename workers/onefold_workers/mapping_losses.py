@@ -1,7 +1,7 @@
 """What a contract's maps could not read: values that are there and of which nothing becomes.
 
 A map never fails a row over a value: an amount that is no number is null, a time that cannot be read is the time of
-landing. So a preview counts them, field by field, before anything lands.
+landing, or keeps the row from being an interaction. So a preview counts them, field by field, before anything lands.
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ from onefold_storage.contract_rules import FieldRule, MapRules
 from onefold_storage.contracts import Contract
 from onefold_storage.derived import written
 from onefold_storage.schema import TABLES, Table
-from onefold_workers.mapping import bronze_frame
+from onefold_workers.mapping import bronze_frame, untimed
 from onefold_workers.mapping_fields import Fields
 
 
 def losses(contract: Contract, rows: pa.Table) -> dict[str, int]:
-    """Rows by `table.field` whose value was lost; fields that lost none are left out. `rows` as for `silver_rows`."""
+    """Rows by `table.field` whose value was lost; fields that lost none are left out. `rows` as for `silver_rows`.
+
+    For the time of interactions, which they cannot be without, absent values count too.
+    """
     frame = bronze_frame(contract, rows).with_columns(pl.lit("").alias("record_key"))
     found: dict[str, int] = {}
     for rules in contract.maps:
@@ -29,6 +32,8 @@ def losses(contract: Contract, rows: pa.Table) -> dict[str, int]:
             if lost:
                 name = f"{rules.table}.{field}"
                 found[name] = found.get(name, 0) + lost
+    if without := untimed(contract, rows):
+        found["interactions.effective_at"] = without
     return found
 
 

@@ -46,7 +46,7 @@ def trial(contract: Contract, base: Path, now: datetime, *, rows: int = 1000, ex
     good: list[pa.Table] = []
     unknown: dict[str, None] = {}
     sent = 0
-    for delivery in islice(deliveries(contract, base, extra=extra), DELIVERIES):
+    for delivery in islice(deliveries(contract, base, extra=extra, first=rows), DELIVERIES):
         origins.append(delivery.origin)
         for batch in delivery.batches:
             piece = _cut(batch, rows - sent)

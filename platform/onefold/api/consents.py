@@ -12,7 +12,7 @@ from onefold.api.answers import NOT_FOUND, PROBLEMS, Answer
 from onefold.api.auth import needs
 from onefold.api.context import Context, Shared
 from onefold.api.errors import FieldError
-from onefold.api.search import standard
+from onefold.api.search import standards
 from onefold.api.shapes import Wishes
 from onefold.serving import Snapshot
 from onefold_storage.errors import NotFound, Unavailable
@@ -94,12 +94,17 @@ def record(
 
     A grant lifts an earlier wish of the same subject for the same data use and channel (by name, it also lifts its
     part of one against `any` channel), and allows contact from the next publication on. The answer does not tell
-    whether the subject is known.
+    whether the subject is known. An objection of a phone number without its country's code holds for every number
+    that it may be.
     """
     snapshot = _published(shared)
     if snapshot is not None:
         _known(snapshot, wish)
     subjects = _subjects(shared, snapshot, wish.subject)
+    if wish.state == "GRANTED" and wish.subject.kind == "phone":
+        subjects = [(k, v) for k, v in subjects if v.startswith("+")] or subjects
+        if len(subjects) > 1:
+            raise FieldError("subject.value", "may be of several countries; a grant needs its country's code")
     wishes = []
     for kind, value in subjects:
         holders = snapshot.holders(kind, value) if snapshot else []
@@ -138,10 +143,10 @@ def _subjects(shared: Context, snapshot: Snapshot | None, subject: Subject) -> l
             raise NotFound("no customer has this golden ID")
         return _contact_points(snapshot.body(customer))
     kind = subject.scheme or subject.kind
-    value = standard(subject.kind, subject.value, shared.settings.api_country)
-    if value is None:
+    forms = standards(subject.kind, subject.value, shared.countries)
+    if not forms:
         raise FieldError("subject.value", "is not of its kind")
-    return [(kind, value)]
+    return [(kind, form) for form in forms]
 
 
 def _contact_points(body: dict[str, Any]) -> list[tuple[str, str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +12,7 @@ from fastapi import Depends, Request
 from onefold.api.ingest_body import Bounds as IngestBounds
 from onefold.api.ingest_log import EventLog
 from onefold.api.law_copying import LawCopying
+from onefold.api.rates import Rates
 from onefold.serving import Serving, View
 from onefold.settings import PlatformSettings
 from onefold_storage.clock import Clock
@@ -41,12 +42,22 @@ class Context:
     contracts: WatchedContracts
     events: EventLog
     storage: StorageSettings
+    rates: Rates = field(default_factory=Rates)
 
     @property
     def bounds(self) -> IngestBounds:
         """What a request to ingest may hold."""
         s = self.settings
         return IngestBounds(s.ingest_max_body, s.ingest_max_events, s.ingest_max_depth)
+
+    @property
+    def countries(self) -> tuple[str | None, ...]:
+        """Whose phone numbers may be meant where no country's code is given, and None for any.
+
+        The one that the settings name, else those of the contracts and of the workspace.
+        """
+        named = {self.settings.api_country} if self.settings.api_country else self.contracts.countries
+        return (*sorted(c for c in named if c), None)
 
     @cached_property
     def lake(self) -> Lake:

@@ -6,6 +6,7 @@ A message never holds the value that was sent.
 from __future__ import annotations
 
 import logging
+import math
 import re
 
 from fastapi import FastAPI, Request
@@ -14,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from onefold.api.answers import Answer, problem
-from onefold_storage.errors import OnefoldError
+from onefold_storage.errors import OnefoldError, TooMany
 
 _log = logging.getLogger(__name__)
 _HTTP = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported"}
@@ -53,7 +54,10 @@ def answer(request: Request, error: Exception) -> Answer:
 def _onefold(_request: Request, error: Exception) -> Answer:
     assert isinstance(error, OnefoldError)
     name = "bad_input" if isinstance(error, FieldError) else _WORDS.sub("_", type(error).__name__).lower()
-    return problem(error.status, name, str(error), getattr(error, "field", None))
+    answer = problem(error.status, name, str(error), getattr(error, "field", None))
+    if isinstance(error, TooMany):
+        answer.headers["Retry-After"] = str(math.ceil(error.after_s))
+    return answer
 
 
 def _invalid(_request: Request, error: Exception) -> Answer:

@@ -151,7 +151,7 @@ def override(
         from onefold_workers.setting import standard_value
     value = query.value
     if value is not None:
-        value = standard_value(query.field, value, shared.settings.api_country)
+        value = standard_value(query.field, value, shared.countries[0])
     return _decided(_book(shared, key).override(query.named, query.field, value, query.reason))
 
 

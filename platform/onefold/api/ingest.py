@@ -31,6 +31,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     409: said("The Idempotency-Key was used with other events, or the source takes none over HTTP"),
     413: said("The body or the number of events is beyond its bound"),
     415: said("The content type or encoding is not taken"),
+    429: said("The source sends faster than its contract allows; Retry-After says when to send again"),
     504: said("The events are in the log and were not committed in time; ask the receipt"),
     507: said("The log is full; Retry-After says when to send again. Nothing was taken"),
 }
@@ -117,8 +118,10 @@ async def answered(shared: Context, contract: Contract, invalid: int, frame: Fra
     """Keep a request's events, and the answer: at once, or after the commit where the contract says so.
 
     Raises:
+        TooMany: the source sends faster than its contract allows.
         NotCommitted: the commit took too long; the events are in the log.
     """
+    shared.rates.admit(contract, frame.events)
     wait = contract.rules.durability == "storage"
     receipt = await shared.events.add(frame, at_once=wait)
     told = {

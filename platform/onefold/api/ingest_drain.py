@@ -67,7 +67,10 @@ class DrainProcess:
     def _keep(self) -> None:
         while not self._closing.is_set():
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "onefold.draining"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+                [sys.executable, "-P", "-m", "onefold.draining"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                start_new_session=True,  # Ctrl-C and a service manager's signal are for this process, which ends it
             )
             self._say(self._first)
             assert self._process.stdout is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body
@@ -55,12 +56,15 @@ _EXAMPLES: dict[str, Any] = {
 }
 
 
-def standard(kind: str, written: str, country: str | None) -> str | None:
-    """An identifier in the standard form that the lake keeps it in; None where it is none of its kind."""
+def standards(kind: str, written: str, countries: Iterable[str | None] = (None,)) -> list[str]:
+    """The standard forms in which the lake may keep an identifier; none where it is none of its kind.
+
+    A phone number without its country's code has one for each of `countries` where it is a number.
+    """
     from onefold_workers import cleaning
 
-    found = cleaning.value(kind, written, country)
-    return None if found is None else str(found)
+    found = [cleaning.value(kind, written, c) for c in countries]
+    return list(dict.fromkeys(str(f) for f in found if f is not None))
 
 
 def find(view: View, shared: Context, query: SearchQuery) -> dict[str, Any]:
@@ -72,14 +76,14 @@ def find(view: View, shared: Context, query: SearchQuery) -> dict[str, Any]:
     if query.name is not None:
         found = view.snapshot.named(query.name, query.limit + 1)
     elif query.external_id is not None:
-        value = standard("external_id", query.external_id.value, None)
-        found = view.snapshot.holders(query.external_id.scheme, value) if value else []
+        scheme, forms = query.external_id.scheme, standards("external_id", query.external_id.value)
+        found = [h for form in forms for h in view.snapshot.holders(scheme, form)]
     else:
         kind = "email" if query.email is not None else "phone"
-        value = standard(kind, query.email or query.phone or "", shared.settings.api_country)
-        if value is None:
+        forms = standards(kind, query.email or query.phone or "", shared.countries)
+        if not forms:
             raise FieldError(kind, f"expected {'an email address' if kind == 'email' else 'a phone number'}")
-        found = view.snapshot.holders(kind, value)
+        found = list(dict.fromkeys(h for form in forms for h in view.snapshot.holders(kind, form)))
     rows = [_short(view.snapshot.body(customer)) for customer in found[: query.limit]]
     return {"customers": rows, "more": len(found) > query.limit}
 

@@ -42,6 +42,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     409: said("The key's source takes no tracking events: its contract has another connector"),
     413: said("The body, an event or the number of events is beyond its bound"),
     415: said("The content type or encoding is not taken"),
+    429: said("The source sends faster than its contract allows; Retry-After says when to send again"),
     507: said("The log is full; Retry-After says when to send again. Nothing was taken"),
 }
 
@@ -78,6 +79,7 @@ async def take(call: str, request: Request) -> Response:
     rows = tracking_body.rows(
         sent, Asked.by(request.headers), options, _paths(contract), shared.clock.now(), shared.bounds, shared.hashed
     )
+    shared.rates.admit(contract, len(rows.lines))
     await shared.events.add(Frame(contract.id, b"\n".join(rows.lines), len(rows.lines)))
     shared.events.figures.tracked(rows.suppressed, rows.withheld)
     told: dict[str, Any] = {"success": True}

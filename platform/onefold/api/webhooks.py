@@ -42,6 +42,7 @@ _PROBLEMS: dict[int | str, dict[str, Any]] = {
     401: said("No signature, a wrong one, or one that is too old; or no such source"),
     413: said("The body or the number of events is beyond its bound"),
     415: said("The content type or encoding is not taken"),
+    429: said("The source sends faster than its contract allows; Retry-After says when to send again"),
     504: said("The events are in the log and were not committed in time"),
     507: said("The log is full; Retry-After says when to send again. Nothing was taken"),
 }

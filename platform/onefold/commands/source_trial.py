@@ -47,9 +47,17 @@ def preview(file: Contract, rows: Rows = 20, json: Json = False) -> None:
         for row in listed[:_SHOWN]:
             out.print("  " + escape(", ".join(f"{k}: {v}" for k, v in row.items())))
     for field, count in found.lost.items():
-        out.print(escape(f"{field}: {count:,} rows hold a value that could not be read, and nothing became of it"))
+        out.print(escape(f"{field}: {count:,} rows {_lost(field)}"))
     if not tables:
         out.print("no canonical table: the contract maps nothing, or no row keeps it")
+
+
+def _lost(field: str) -> str:
+    """What is told of rows whose value could not be read."""
+    if field == "interactions.effective_at":
+        return "hold no time that can be read, and are left out"
+    became = "they count from their landing on" if field.endswith(".effective_at") else "nothing became of it"
+    return f"hold a value that could not be read, and {became}"
 
 
 def _tried(file: Path, rows: int) -> Trial:

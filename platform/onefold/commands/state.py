@@ -60,6 +60,6 @@ def print_state(state: dict[str, Any]) -> None:
             f"baseline {model['baseline']:.4f}: {verdict}"
         )
     for why in state["left_out"]:
-        out.print(f"  left out: {escape(why)}")
+        out.print(f"  not trained: {escape(why)}")
     publication = state["publication"]
     out.print(f"[bold]Publication[/bold] {publication['version'] if publication else 'none yet'}")

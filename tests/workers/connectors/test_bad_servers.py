@@ -16,7 +16,7 @@ import pytest
 
 from onefold_storage.errors import BadInput, OnefoldError, Unavailable
 from onefold_workers import connectors
-from onefold_workers.connectors import _mqtt_session, _patience, _remote, imap
+from onefold_workers.connectors import _imap_folder, _mqtt_session, _patience, _remote_systems
 
 _places = runpy.run_path(str(Path(__file__).with_name("test_remote_files.py")))
 SECRET = "s3cret-that-is-told-nobody"
@@ -64,10 +64,10 @@ def test_a_server_that_says_nothing_is_waited_for_only_so_long(
     kind: str, contract: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     for module, name in (
-        (_remote, "_CONNECT_S"),
-        (_remote, "_READ_S"),
+        (_remote_systems, "_CONNECT_S"),
+        (_remote_systems, "_READ_S"),
         (_mqtt_session, "_ANSWER_S"),
-        (imap, "_TIMEOUT_S"),
+        (_imap_folder, "_TIMEOUT_S"),
     ):
         monkeypatch.setattr(module, name, 0.5)
     monkeypatch.setattr(_patience, "WAITS_S", ())
@@ -77,7 +77,7 @@ def test_a_server_that_says_nothing_is_waited_for_only_so_long(
     began = time.monotonic()
     with _listening(answer) as port:
         given = {k: _at(port, v) for k, v in options.items()}
-        made = contract(location.replace("{}", str(port)), connector, **given)
+        made = contract(location.replace("{}", str(port)), connector, ("subject", "text"), **given)
         with pytest.raises((Unavailable, BadInput)) as caught:
             for delivery in connectors.deliveries(made, tmp_path):
                 list(delivery.batches)
@@ -161,7 +161,7 @@ def test_passing_faults_are_passed_over_and_lasting_ones_told(read_all: Any) -> 
 def test_an_sftp_server_that_stops_in_the_middle(
     tmp_path: Path, read_all: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(_remote, "_READ_S", 0.5)
+    monkeypatch.setattr(_remote_systems, "_READ_S", 0.5)
     monkeypatch.setenv("TRIAL", _places["PASSWORD"])
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "a.csv").write_bytes(BODY * 100_000)

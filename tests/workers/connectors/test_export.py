@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from onefold_storage.errors import BadInput
-from onefold_workers.connectors.formats import _paths, discover
+from onefold_storage.json_paths import steps
+from onefold_workers.connectors.formats import discover
 from onefold_workers.connectors.formats.export import repaired
 
 
@@ -133,7 +134,7 @@ def test_an_export_is_bounded(read_bytes: Callable[..., Any]) -> None:
 
 
 def test_a_path_that_is_none_is_told(read_bytes: Callable[..., Any]) -> None:
-    with pytest.raises(BadInput, match="expected a path"):
+    with pytest.raises(BadInput, match="expected names, places"):
         read_bytes(b"[]", "x.json", format="export", records="a]b")
 
 
@@ -151,4 +152,4 @@ def test_what_was_written_as_bytes_is_repaired_and_all_else_stays(one: str, two:
 
 def test_an_export_needs_its_format_named(tmp_path: Path, read_bytes: Callable[..., Any]) -> None:
     assert discover()["export"].extensions == ()
-    assert _paths.steps("a[0]['b.c'].d e[]") == ("a", 0, "b.c", "d e", None)
+    assert steps("$.a[0]['b.c'].d e[]") == steps("a[0]['b.c'].d e[]") == ("a", 0, "b.c", "d e", None)

@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import polars as pl
 import pytest
 
 from onefold_storage import contracts
-from onefold_storage.errors import BadInput, OnefoldError, Unavailable
+from onefold_storage.errors import BadContract, BadInput, OnefoldError, Unavailable
 from onefold_storage.installation import Installation
 from onefold_storage.settings import StorageSettings
 from onefold_workers import connectors
+from onefold_workers.connectors import _imap_folder
 from onefold_workers.connectors._mail import COLUMNS
 from onefold_workers.stages.landing import Landed, land_source
 
@@ -46,8 +48,10 @@ def _contract(url: str, delivery: str = "changes", **options: Any) -> contracts.
     return contracts.parse(orjson.dumps(_document(url, delivery, **options)).decode(), "mails.yaml")
 
 
-def _document(url: str, delivery: str = "changes", **options: Any) -> dict[str, Any]:
-    properties = [{"name": n, "logicalType": "string", "primaryKey": n == "sha256"} for n in COLUMNS]
+def _document(
+    url: str, delivery: str = "changes", columns: tuple[str, ...] = COLUMNS, **options: Any
+) -> dict[str, Any]:
+    properties = [{"name": n, "logicalType": "string", "primaryKey": n == "sha256"} for n in columns]
     given = {"username": "ann", "password": "${MAIL_TEST_PASSWORD}", **options}
     rules = {"connector": "imap", "location": url, "options": given, "delivery": delivery}
     return {
@@ -59,9 +63,9 @@ def _document(url: str, delivery: str = "changes", **options: Any) -> dict[str, 
     }  # fmt: skip
 
 
-def _land(there: Path, url: str, **options: Any) -> Landed:
+def _land(there: Path, url: str, delivery: str = "changes", **options: Any) -> Landed:
     settings = StorageSettings(home=there / "home", now=datetime(2018, 2, 1, tzinfo=UTC))
-    return land_source(settings, _contract(url, **options), there)
+    return land_source(settings, _contract(url, delivery, **options), there)
 
 
 def _counts(landed: Landed) -> list[tuple[int, int, int]]:
@@ -93,6 +97,118 @@ def test_a_folder_numbered_anew_lands_nothing_twice(mail: Any, tmp_path: Path) -
     assert _counts(_land(tmp_path, mail.url, folder="OTHER")) == [(0, 0, 2)]
     (said,) = _land(tmp_path, mail.url, delivery="append").errors
     assert "numbered its mails anew" in said
+
+
+def test_a_mailbox_that_is_told_whole_tells_what_was_deleted(mail: Any, tmp_path: Path) -> None:
+    """Delivery `snapshot`: first load, nothing new, something new, deleted mails, all of them, and some that come back."""
+    assert _counts(_land(tmp_path, mail.url, "snapshot", mails=2)) == [(0, 0, 0)]
+    mail.put(*(f"s{n}" for n in range(7)))
+    assert _counts(_land(tmp_path, mail.url, "snapshot", mails=2)) == [(7, 0, 0)]
+    assert _standing(tmp_path, mail.url) == [0] * 7
+    mail.put("s7", "s8")
+    assert _counts(_land(tmp_path, mail.url, "snapshot")) == [(2, 0, 7)]
+    mail.expunge("2,5:6")
+    assert _counts(_land(tmp_path, mail.url, "snapshot")) == [(0, 0, 6)]
+    assert _deleted(tmp_path) == ["s1", "s4", "s5"]
+    assert _standing(tmp_path, mail.url) == [0] * 6
+    mail.expunge("1:*")
+    assert _counts(_land(tmp_path, mail.url, "snapshot")) == [(0, 0, 0)]
+    assert len(_deleted(tmp_path)) == 9
+    mail.put("s1")
+    assert [p[0] for p in _counts(_land(tmp_path, mail.url, "snapshot"))] == [1]
+    assert len(_bronze(tmp_path).filter(~pl.col("_deleted"))) == 10
+
+
+def _standing(folder: Path, url: str) -> list[int]:
+    """What a second reading of the same mailbox brings: for each mail nothing."""
+    (package,) = _land(folder, url, "snapshot").packages
+    assert (package.landed, package.failed) == (0, 0)
+    return [0] * package.sent
+
+
+def _bronze(folder: Path) -> pl.DataFrame:
+    return Installation(StorageSettings(home=folder / "home")).lake.scan("bronze/mails").collect()
+
+
+def _deleted(folder: Path) -> list[str]:
+    return sorted(_bronze(folder).filter(pl.col("_deleted"))["subject"])
+
+
+def test_without_a_snapshot_deleted_mails_stand(mail: Any, tmp_path: Path) -> None:
+    mail.put("a", "b")
+    assert _counts(_land(tmp_path, mail.url)) == [(2, 0, 0)]
+    mail.expunge("1")
+    assert _land(tmp_path, mail.url) == Landed("mails")
+    mail.put("c")
+    assert _counts(_land(tmp_path, mail.url)) == [(1, 0, 0)]
+    assert sorted(_bronze(tmp_path)["subject"]) == ["a", "b", "c"]
+
+
+def test_a_contract_that_follows_and_one_that_asks_for_what_mails_do_not_have(mail: Any, tmp_path: Path) -> None:
+    """Mails have the columns that they have: what a contract does not name is kept aside, until it names it."""
+    mail.put("a")
+    few = ("sha256", "subject")
+    assert _counts(_land(tmp_path, mail.url, columns=few)) == [(1, 0, 0)]
+    mail.put("b")
+    assert _counts(_land(tmp_path, mail.url, columns=(*few, "from_address"))) == [(1, 0, 0)]
+    rows = _bronze(tmp_path).sort("subject")
+    assert rows["from_address"].to_list() == [None, "b@example.org"]
+    assert orjson.loads(rows["_extra"][0])["from_address"] == "b@example.org"
+    mail.put("c")
+    with pytest.raises(BadContract, match=r"mails have no column weather; they have message_id, sent_at"):
+        next(connectors.deliveries(_contract(mail.url, columns=(*few, "weather")), tmp_path))
+    (said,) = _land(tmp_path, mail.url, columns=(*few, "weather")).errors
+    assert "no column weather" in said
+    assert _counts(_land(tmp_path, mail.url, columns=few)) == [(1, 0, 0)], "and nothing was lost meanwhile"
+
+
+def test_mails_that_go_while_they_are_read_are_passed_over(mail: Any, tmp_path: Path) -> None:
+    mail.put(*(f"s{n}" for n in range(6)))
+    found = connectors.deliveries(_contract(mail.url, mails=3), tmp_path)
+    subjects = []
+    for number, delivery in enumerate(found):
+        if number == 1:
+            mail.expunge("4,6")
+        batches = list(delivery.batches)
+        subjects += [s for b in batches for s in b.rows["subject"].to_pylist()]
+        assert not any(b.bad for b in batches)
+        assert delivery.landed
+        delivery.landed()
+    assert [s for s in subjects if s not in ("s3", "s5")] == ["s0", "s1", "s2", "s4"]
+
+
+@pytest.mark.parametrize("delivery", ["changes", "snapshot"])
+def test_a_mail_that_the_server_cannot_read_is_never_taken_for_one_that_has_gone(
+    mail: Any, tmp_path: Path, delivery: str
+) -> None:
+    mail.put("s0")
+    mail.fill(1, 6)
+    assert _counts(_land(tmp_path, mail.url, delivery)) == [(6, 0, 0)]
+    mail.fill(6, 9)
+    closed = next((mail.folder / "cur").glob("1500000007*"))
+    closed.chmod(0)
+    held = _land(tmp_path, mail.url, delivery)
+    assert ["the connection broke" in e for e in held.errors] == [True]
+    landed = _bronze(tmp_path)
+    assert not landed["_deleted"].any()
+    closed.chmod(0o600)
+    assert _counts(_land(tmp_path, mail.url, delivery))[0][0] == 3
+    landed = _bronze(tmp_path)
+    assert (landed.height, landed["subject"].n_unique(), landed["_deleted"].any()) == (9, 9, False)
+
+
+@pytest.mark.parametrize(("listed", "sized", "at_once"), [(3, 4, 1), (5, 2, 1000), (1, 100, 300)])
+def test_in_whatever_pieces_a_folder_is_asked_for(
+    mail: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, listed: int, sized: int, at_once: int
+) -> None:
+    for name, value in (("_LISTED", listed), ("_SIZED", sized), ("_AT_ONCE", at_once)):
+        monkeypatch.setattr(_imap_folder, name, value)
+    mail.put(*(f"s{n}" for n in range(9)), raw=b"Subject: large\r\n\r\n" + b"x" * 5000)
+    mail.expunge("3,6")
+    assert _counts(_land(tmp_path, mail.url)) == [(8, 0, 0)]
+    assert sorted(_bronze(tmp_path)["subject"]) == ["large", "s0", "s1", "s3", "s4", "s6", "s7", "s8"]
+    mail.put("s9")
+    assert _counts(_land(tmp_path, mail.url)) == [(1, 0, 0)]
 
 
 @pytest.mark.parametrize(
@@ -127,27 +243,29 @@ def test_a_sample(mail: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_thousands_of_mails_and_a_lander_killed_among_them(mail: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("delivery", ["changes", "snapshot"])
+def test_thousands_of_mails_and_a_lander_killed_among_them(mail: Any, tmp_path: Path, delivery: str) -> None:
     mail.put("s0")  # the server makes its folders
     mail.fill(1, 3000)
     for wait in (0.3, 0.8):
-        _killed(tmp_path, mail.url, wait)
-    landed = [p.landed for p in _land(tmp_path, mail.url).packages]
+        _killed(tmp_path, mail.url, delivery, wait)
+    landed = [p.landed for p in _land(tmp_path, mail.url, delivery).packages]
     assert sum(landed) <= 3000
     mail.fill(3000, 3010)
-    assert _counts(_land(tmp_path, mail.url)) == [(10, 0, 0)]
-    assert _land(tmp_path, mail.url) == Landed("mails")
+    known = 3000 if delivery == "snapshot" else 0
+    assert _counts(_land(tmp_path, mail.url, delivery)) == [(10, 0, known)]
+    assert sum(p.landed for p in _land(tmp_path, mail.url, delivery).packages) == 0
     lake = Installation(StorageSettings(home=tmp_path / "home")).lake
     subjects = lake.scan("bronze/mails").collect()["subject"]
     assert (subjects.len(), subjects.n_unique()) == (3010, 3010)
     assert mail.seen() == 0
 
 
-def _killed(folder: Path, url: str, wait: float) -> None:
+def _killed(folder: Path, url: str, delivery: str, wait: float) -> None:
     """Land in a process of its own, and kill it so many seconds after it began."""
     ready = folder / "ready"
     ready.unlink(missing_ok=True)
-    text = orjson.dumps(_document(url)).decode()
+    text = orjson.dumps(_document(url, delivery)).decode()
     given = {
         "settings": {"home": folder / "home"}, "contract": text, "folder": str(folder), "ready": str(ready),
         "environment": {"MAIL_TEST_PASSWORD": PASSWORD, "ONEFOLD_HOME": os.environ["ONEFOLD_HOME"]},

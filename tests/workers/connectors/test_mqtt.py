@@ -161,6 +161,22 @@ def test_what_devices_send_lands_once(broker: Broker, tmp_path: Path) -> None:
     assert set(rows[connector.TOPIC]) == {"sources/devices/7", "sources/devices/odd"}
 
 
+def test_messages_come_at_a_pace_and_the_others_wait_at_the_broker(broker: Broker, tmp_path: Path) -> None:
+    _land(tmp_path, broker.url)
+    broker.publish([_event(n) for n in range(120)])
+    began = time.monotonic()
+    landed = [p.landed for p in _land(tmp_path, broker.url, messages=30, messages_per_second=60).packages]
+    assert (sum(landed), max(landed)) == (120, 30)
+    assert time.monotonic() - began >= (120 - 1) / 60 - 0.01
+    broker.publish([_event(n) for n in range(120, 200)])
+    slow = _land(tmp_path, broker.url, messages=20, packages=1, messages_per_second=200)
+    assert [p.landed for p in slow.packages] == [20], "the rest has not been acknowledged"
+    broker.stop()
+    broker.start()
+    assert sum(p.landed for p in _land(tmp_path, broker.url).packages) == 60
+    assert _ids(tmp_path) == list(range(200))
+
+
 def test_what_was_committed_and_not_acknowledged_is_repeated(
     broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -30,12 +30,13 @@ def discover(extra: Path | None = None) -> dict[str, Connector]:
 
 
 def deliveries(
-    contract: Contract, base: Path, *, bookmark: Any = None, extra: Path | None = None
+    contract: Contract, base: Path, *, bookmark: Any = None, extra: Path | None = None, first: int | None = None
 ) -> Iterator[Delivery]:
     """What now lies at the contract's location, one `Delivery` a load package, in a stable order.
 
     `base`: folder that relative locations start from. `bookmark`: the last committed delivery's.
-    `extra`: folder of the workspace's own connectors.
+    `extra`: folder of the workspace's own connectors. `first`: for a trial, which lands nothing and looks at so many
+    rows: no more is read than they take.
     Reading a delivery's batches may raise BadInput for that delivery alone.
 
     Raises:
@@ -49,8 +50,11 @@ def deliveries(
             f"{contract.id}: onefold.connector: {name!r} is unknown; known are {', '.join(sorted(known))}"
         )
     options = _checked(known[name], contract.rules.options, f"{contract.id}: onefold.options")
-    begin = partial(known[name].deliveries, contract, base, options, bookmark)
-    return begin() if known[name].patient else begun_again(begin)
+    chosen = known[name]
+    begin = partial(chosen.deliveries, contract, base, options, bookmark)
+    if first is not None and chosen.first is not None:
+        begin = partial(chosen.first, contract, base, options, first)
+    return begin() if chosen.patient else begun_again(begin)
 
 
 def sample(

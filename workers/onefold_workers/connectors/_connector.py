@@ -33,6 +33,8 @@ class Connector:
     so that the others can still land.
     `live`: a stream that is worth reading all the time (`onefold listen`), not only when the flow runs.
     `patient`: it asks again by itself where a source does not answer; for others that is done here.
+    `first(contract, base, options, rows)`: what a trial of so many rows reads, for a kind whose `deliveries` reads more
+    than it hands on; it may yield more rows, leaves no trace at the source, and its deliveries never land.
     `sample(location, base, rows, options)`: the first rows and the options worth writing into a contract.
     """
 
@@ -43,3 +45,4 @@ class Connector:
     sample: Callable[[str, Path, int, Any], tuple[pa.Table, dict[str, Any]]]
     live: bool = False
     patient: bool = False
+    first: Callable[[Contract, Path, Any, int], Iterator[Delivery]] | None = None

@@ -15,6 +15,7 @@ import orjson
 
 from onefold_storage.errors import BadContract, BadInput
 from onefold_workers.connectors import _locations, _remote, files
+from onefold_workers.connectors._remote_file import Remote
 from onefold_workers.connectors.formats import FileOptions, InputFile
 from onefold_workers.connectors.formats._input import CHUNK
 
@@ -57,8 +58,8 @@ def found(location: _locations.Location, base: Path, options: Any, where: str) -
     Raises:
         BadInput: nothing is there. Unavailable: the server does not answer.
     """
-    if location.scheme in _remote.SCHEMES:
-        place = _remote.Place(location, options.storage, where)
+    place = _remote.place(location, options.storage, options, where)
+    if place:
         there = {r.path: _elsewhere(place, r, options.max_object_bytes) for r in place.files()}
     else:
         plain = FileOptions(compression="none")
@@ -94,7 +95,7 @@ def _here(file: InputFile, base: Path) -> MediaFile:
     return MediaFile(path, version, changed, lambda: InputFile(file.path, "a file", "none"), readable=open_to_us)
 
 
-def _elsewhere(place: _remote.Place, remote: _remote.Remote, most: int) -> MediaFile:
+def _elsewhere(place: _remote.Place, remote: Remote, most: int) -> MediaFile:
     return MediaFile(remote.path, remote.version, remote.changed, lambda: place.fetch(remote, "none", most))
 
 

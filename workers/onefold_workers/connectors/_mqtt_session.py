@@ -18,6 +18,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from onefold_storage.errors import BadInput, Unavailable
+from onefold_storage.pace import Pace
 from onefold_workers.connectors._locations import Location, secret
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class Session:
         self._came: queue.Queue[Message] = queue.Queue()
         self._answers: queue.Queue[tuple[str, int]] = queue.Queue()
         self._keep = client_id is not None
+        self._pace = Pace(options.messages_per_second)
         self._client = mqtt.Client(
             CallbackAPIVersion.VERSION2, client_id=client_id or "", protocol=mqtt.MQTTv5, manual_ack=True
         )
@@ -109,11 +111,13 @@ class Session:
             if number and time.monotonic() > ends:
                 return
             try:
-                yield self._came.get(timeout=wait_s)
+                message = self._came.get(timeout=wait_s)
             except queue.Empty:
                 if not self._client.is_connected():
                     raise Unavailable(f"{self._shown}: the broker is gone") from None
                 return
+            self._pace.wait()
+            yield message
 
     def acknowledge(self, message: Message) -> None:
         """Tell the broker that it need not keep the message."""

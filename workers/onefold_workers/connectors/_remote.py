@@ -11,21 +11,22 @@ import hashlib
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 from urllib.parse import urlsplit
-
-import fsspec
-import pyarrow as pa
 
 from onefold_storage.errors import BadContract, BadInput, OnefoldError, Unavailable
 from onefold_workers.connectors._locations import Location, read, secret
+from onefold_workers.connectors._paced import PacedOptions, Paces
 from onefold_workers.connectors._patience import asked_again
-from onefold_workers.connectors.formats._input import CHUNK, InputFile
+from onefold_workers.connectors._remote_file import Fetched, Peeked, Remote
+from onefold_workers.connectors._remote_systems import SYSTEMS
+from onefold_workers.connectors._spooled import Spooled
+from onefold_workers.connectors.formats._input import CHUNK
 
 SCHEMES = ("s3", "http", "https", "sftp")
+_STREAMS = ("http", "https")
 KEPT = 10_000
 """Versions that a bookmark keeps, of the files that changed last."""
 _OPTIONS = {
@@ -35,51 +36,32 @@ _OPTIONS = {
     "sftp": ("username", "password", "key_filename", "passphrase", "host_key"),
 }
 _SECRET = ("secret", "token", "password", "passphrase")
-_CONNECT_S, _READ_S = 10, 60
+_LEAST = 64 << 10
 
 
-@dataclass(frozen=True)
-class Remote:
-    """One file elsewhere. `version`: changes when the file does; empty, and `size` None, where the server does not tell."""
+def place(location: Location, storage: dict[str, Any], pace: PacedOptions, where: str) -> Place | None:
+    """The place of a location on a server; None for one on this machine.
 
-    path: str
-    name: str
-    version: str
-    changed: str
-    size: int | None
-
-
-@dataclass(frozen=True)
-class Fetched(InputFile):
-    """A fetched file, on disk without a name."""
-
-    file: IO[bytes] = field(kw_only=True)
-    sha256: str = field(kw_only=True)
-
-    def digest(self) -> str:
-        """SHA-256 of the bytes, as they came."""
-        return self.sha256
-
-    @contextmanager
-    def reading(self) -> Iterator[IO[bytes]]:
-        """As `InputFile.reading`; nobody else can change the file."""
-        self.file.seek(0)
-        try:
-            kind = self._compression(self.file)
-            yield self.file if kind == "none" else pa.CompressedInputStream(pa.PythonFile(self.file), kind)
-        except (OSError, pa.ArrowException) as error:
-            raise self.bad(f"is not what it was taken for ({error})") from error
+    Raises:
+        BadContract: as `Place`, or there is a limit on how fast this machine's own disk is read.
+    """
+    if location.scheme in SCHEMES:
+        return Place(location, storage, Paces(pace), where)
+    if pace.paced:
+        limits = "requests_per_second and bytes_per_second"
+        raise BadContract(f"{where}: {limits} are for files on a server, and these lie on this machine")
+    return None
 
 
 class Place:
-    """Where files lie: a location with its credentials.
+    """Where files lie: a location with its credentials, asked at a pace.
 
     Raises:
         BadContract: an option is unknown there, or a secret is written out. BadInput: a secret's name is not set.
     """
 
-    def __init__(self, location: Location, options: dict[str, Any], where: str) -> None:
-        self.location = location
+    def __init__(self, location: Location, options: dict[str, Any], pace: Paces, where: str) -> None:
+        self.location, self._pace = location, pace
         known = _OPTIONS[location.scheme]
         for name in options:
             if name not in known:
@@ -98,6 +80,7 @@ class Place:
         """
         with self._told():
             fs = self._system()
+            self._pace.requests.wait()
             path = self._path()
             if "*" in path or "?" in path or "[" in path:
                 found = {k: v for k, v in fs.glob(path, detail=True).items() if v.get("type") != "directory"}
@@ -118,12 +101,43 @@ class Place:
         """
         return asked_again(partial(self._fetch, remote, compression, max_bytes))
 
+    def peek(self, remote: Remote, compression: str, most: int) -> Peeked:
+        """The file for a look; nothing is asked before it is read. `most`: as of `InputFile`."""
+        path = _path_of(remote)
+        return Peeked(path, remote.name, compression, most, opened=partial(self._opened, remote))
+
+    @contextmanager
+    def _opened(self, remote: Remote) -> Iterator[IO[bytes]]:
+        with self._told(), self._stream(remote, ahead=False) as stream:
+            if self.location.scheme in _STREAMS:
+                with Spooled(self._pieces(stream)) as spooled:
+                    yield cast("IO[bytes]", spooled)
+            else:
+                yield stream
+
+    def _stream(self, remote: Remote, *, ahead: bool = True) -> Any:
+        self._pace.requests.wait()
+        # What is known of a file on a web server is not asked again; a bucket's files are read ahead by 50 MB.
+        given = {"size": remote.size or 1} if self.location.scheme in _STREAMS else {}
+        if self.location.scheme == "s3" and not (ahead and self._pace.bytes.per_second is None):
+            given["block_size"] = self._piece
+        return self._system().open(remote.path, "rb", **given)
+
+    @property
+    def _piece(self) -> int:
+        return max(_LEAST, self._pace.bytes.piece(CHUNK))
+
+    def _pieces(self, stream: IO[bytes]) -> Iterator[bytes]:
+        while piece := stream.read(self._piece):
+            self._pace.bytes.wait(len(piece))
+            yield piece
+
     def _fetch(self, remote: Remote, compression: str, max_bytes: int) -> Fetched:
         digest, size = hashlib.sha256(), 0
         kept: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as it is read
         try:
-            with self._told(), self._system().open(remote.path, "rb") as stream:
-                while chunk := stream.read(CHUNK):
+            with self._told(), self._stream(remote) as stream:
+                for chunk in self._pieces(stream):
                     size += len(chunk)
                     if size > max_bytes:
                         raise BadInput(
@@ -137,8 +151,7 @@ class Place:
         if remote.size is not None and size != remote.size:
             problem = "it changed while it was fetched, or the server lies about its length"
             raise BadInput(f"{remote.name}: expected {remote.size} bytes, found {size}: {problem}; land it again")
-        path = Path(urlsplit(remote.path).path if "://" in remote.path else remote.path)
-        return Fetched(path, remote.name, compression, file=kept, sha256=digest.hexdigest())
+        return Fetched(_path_of(remote), remote.name, compression, file=kept, sha256=digest.hexdigest())
 
     def _path(self) -> str:
         value = self.location.value
@@ -156,7 +169,7 @@ class Place:
 
     def _system(self) -> Any:
         if self._fs is None:
-            self._fs = _SYSTEMS[self.location.scheme](urlsplit(self.location.value), self._options)
+            self._fs = SYSTEMS[self.location.scheme](urlsplit(self.location.value), self._options)
         return self._fs
 
     @contextmanager
@@ -194,54 +207,10 @@ def remembered(seen: dict[str, str], files: list[Remote]) -> dict[str, str]:
     return {k: seen[k] for k in last}
 
 
+def _path_of(remote: Remote) -> Path:
+    return Path(urlsplit(remote.path).path if "://" in remote.path else remote.path)
+
+
 def key_of(remote: Remote) -> str:
     """What the bookmark calls a file: a hash, since names may be personal."""
     return hashlib.sha256(remote.path.encode()).hexdigest()[:16]
-
-
-def _s3(_url: Any, options: dict[str, Any]) -> Any:
-    client = {
-        k: options[o] for k, o in (("endpoint_url", "endpoint_url"), ("region_name", "region")) if o in options
-    }
-    return fsspec.filesystem(
-        "s3",
-        key=options.get("key"),
-        secret=options.get("secret"),
-        token=options.get("token"),
-        anon=bool(options.get("anon", False)),
-        client_kwargs=client,
-        # asked again by `_patience`, so not often by each library below as well
-        config_kwargs={
-            "connect_timeout": _CONNECT_S,
-            "read_timeout": _READ_S,
-            "retries": {"total_max_attempts": 2},
-        },
-        use_listings_cache=False,
-        skip_instance_cache=True,
-    )
-
-
-def _http(_url: Any, options: dict[str, Any]) -> Any:
-    from aiohttp import BasicAuth, ClientTimeout
-
-    given: dict[str, Any] = {"timeout": ClientTimeout(total=None, sock_connect=_CONNECT_S, sock_read=_READ_S)}
-    if "username" in options:
-        given["auth"] = BasicAuth(options["username"], options.get("password", ""))
-    return fsspec.filesystem("http", client_kwargs=given, block_size=0, skip_instance_cache=True)
-
-
-def _sftp(url: Any, options: dict[str, Any]) -> Any:
-    from onefold_workers.connectors._host_keys import KnownKey
-
-    system = fsspec.filesystem(
-        "sftp", host=url.hostname, port=url.port or 22, username=options.get("username") or url.username,
-        password=options.get("password"), key_filename=options.get("key_filename"),
-        passphrase=options.get("passphrase"), host_key_policy=KnownKey(options.get("host_key")),
-        look_for_keys=False,
-        allow_agent=False, timeout=_CONNECT_S, banner_timeout=_READ_S, auth_timeout=_READ_S, skip_instance_cache=True,
-    )  # fmt: skip
-    system.ftp.get_channel().settimeout(_READ_S)
-    return system
-
-
-_SYSTEMS = {"s3": _s3, "http": _http, "https": _http, "sftp": _sftp}

@@ -21,8 +21,10 @@ from dlt.sources.helpers.rest_client.auth import (
 )
 from dlt.sources.helpers.rest_client.client import RESTClient
 from dlt.sources.rest_api.config_setup import create_paginator
+from requests.adapters import HTTPAdapter
 
 from onefold_storage.errors import BadContract, BadInput, OnefoldError, Unavailable
+from onefold_storage.pace import Pace
 from onefold_workers.connectors._locations import Location, read, secret
 
 if TYPE_CHECKING:
@@ -42,6 +44,9 @@ def pages(location: Location, options: RestOptions, params: dict[str, Any], wher
         request_max_retry_delay=_MAX_DELAY_S,
     ).session
     session.max_redirects = 0
+    paced = _Paced(Pace(options.requests_per_second))
+    session.mount("https://", paced)
+    session.mount("http://", paced)
     host = urlsplit(location.value).netloc
     auth = _auth(options.auth, session, f"{where}: onefold.options.auth")
     client = RESTClient(
@@ -54,7 +59,6 @@ def pages(location: Location, options: RestOptions, params: dict[str, Any], wher
         config=RuntimeConfiguration(),
     )
     origin = f"{urlsplit(location.value).hostname}{urlsplit(location.value).path}"
-    pace = 1 / options.requests_per_second if options.requests_per_second else 0.0
 
     def bounded(response: requests.Response, *_args: Any, **given: Any) -> requests.Response | None:
         if response.status_code == 401 and isinstance(auth, OAuth2ClientCredentials) and _RENEWED not in given:
@@ -67,7 +71,6 @@ def pages(location: Location, options: RestOptions, params: dict[str, Any], wher
         _read(response, options, origin)
         return None
 
-    began = time.monotonic()
     try:
         hooks: Any = {"response": [bounded]}
         found = client.paginate(params=params or None, hooks=hooks, stream=True)
@@ -80,7 +83,6 @@ def pages(location: Location, options: RestOptions, params: dict[str, Any], wher
             following = urlsplit(str(page.request.url)).netloc
             if following and following != host:
                 raise BadInput(f"{origin}: the next page is on another host, {following}; nothing is sent there")
-            time.sleep(max(0.0, began + number * pace - time.monotonic()))
     except OnefoldError:
         raise
     except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
@@ -90,6 +92,18 @@ def pages(location: Location, options: RestOptions, params: dict[str, Any], wher
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         problem = f"the answer cannot be paged through ({type(error).__name__})"
         raise BadInput(f"{origin}: {problem}; set `paginator` and `records`") from None
+
+
+class _Paced(HTTPAdapter):
+    """Sends no request before its time."""
+
+    def __init__(self, pace: Pace) -> None:
+        super().__init__()
+        self._pace = pace
+
+    def send(self, *args: Any, **kwargs: Any) -> requests.Response:
+        self._pace.wait()
+        return super().send(*args, **kwargs)
 
 
 def _refused(response: requests.Response, origin: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -36,8 +36,9 @@ def deliveries(contract: Contract, base: Path, options: FileOptions, bookmark: A
     where = f"{contract.id}: onefold.location"
     location = _locations.read(contract.rules.location, where)
     expected = tuple(c.name for c in contract.columns)
-    if location.scheme in _remote.SCHEMES:
-        yield from _elsewhere(location, options, bookmark, expected, f"{contract.id}: onefold.options")
+    place = _remote.place(location, options.storage, options, f"{contract.id}: onefold.options")
+    if place:
+        yield from _elsewhere(place, options, bookmark, expected)
         return
     failed: BadInput | None = None
     for file, form in [(f, _format(f, options)) for f in find(location, base, options, where)]:
@@ -51,18 +52,26 @@ def deliveries(contract: Contract, base: Path, options: FileOptions, bookmark: A
         raise failed
 
 
+def first(contract: Contract, base: Path, options: FileOptions, rows: int) -> Iterator[Delivery]:  # noqa: ARG001
+    """As `deliveries`, for a look: a file is read as far as its rows are, not hashed, and not fetched.
+
+    Raises:
+        BadInput, Unavailable: as `deliveries`.
+    """
+    where = f"{contract.id}: onefold"
+    location = _locations.read(contract.rules.location, f"{where}.location")
+    expected = tuple(c.name for c in contract.columns)
+    for file in _peeked(location, base, options, f"{where}.location", f"{where}.options"):
+        yield Delivery(file.name, file.name, _format(file, options).read(file, options, expected))
+
+
 def sample(text: str, base: Path, rows: int, options: FileOptions) -> tuple[pa.Table, dict[str, Any]]:
     """The first `rows` rows over the location's files, and what was found out about the first one.
 
     Raises:
         BadInput: no file there, or it cannot be read.
     """
-    location = _locations.read(text)
-    if location.scheme in _remote.SCHEMES:
-        place = _remote.Place(location, options.storage, "options")
-        files: list[InputFile] = [place.fetch(place.files()[0], options.compression, options.max_fetched_bytes)]
-    else:
-        files = find(location, base, options, "location")
+    files = _peeked(_locations.read(text), base, options, "location", "options")
     found = _format(files[0], options).found(files[0], options)
     options = options.model_copy(update=found)
     tables: list[pa.Table] = []
@@ -75,10 +84,18 @@ def sample(text: str, base: Path, rows: int, options: FileOptions) -> tuple[pa.T
     return pa.concat_tables(tables, promote_options="permissive"), found
 
 
+def _peeked(
+    location: Location, base: Path, options: FileOptions, where: str, where_options: str
+) -> Sequence[InputFile]:
+    place = _remote.place(location, options.storage, options, where_options)
+    if place is None:
+        return find(location, base, options, where)
+    return [place.peek(f, options.compression, options.max_unpacked_bytes) for f in place.files()]
+
+
 def _elsewhere(
-    location: Location, options: FileOptions, bookmark: Any, expected: tuple[str, ...], where: str
+    place: _remote.Place, options: FileOptions, bookmark: Any, expected: tuple[str, ...]
 ) -> Iterator[Delivery]:
-    place = _remote.Place(location, options.storage, where)
     files = place.files()
     seen = _remote.remembered((bookmark or {}).get("files", {}), files)
     failed: OnefoldError | None = None
@@ -129,7 +146,7 @@ def find(location: Location, base: Path, options: FileOptions, where: str) -> li
     return [InputFile(p, location.redact(_name(p, base)), options.compression, most) for p in paths]
 
 
-def _batches(files: list[InputFile], options: FileOptions) -> Iterator[Batch]:
+def _batches(files: Sequence[InputFile], options: FileOptions) -> Iterator[Batch]:
     for file in files:
         yield from _format(file, options).read(file, options, ())
 
@@ -152,4 +169,4 @@ def _format(file: InputFile, options: FileOptions) -> Format:
     raise file.bad(f"its format is not known by its name; set the option `format` to {', '.join(sorted(known))}")
 
 
-CONNECTOR = Connector("files", FileOptions, ("", "file", *_remote.SCHEMES), deliveries, sample)
+CONNECTOR = Connector("files", FileOptions, ("", "file", *_remote.SCHEMES), deliveries, sample, first=first)

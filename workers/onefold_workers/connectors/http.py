@@ -11,6 +11,7 @@ import pyarrow as pa
 from onefold_storage.contracts import Contract
 from onefold_storage.deliveries import Delivery
 from onefold_storage.errors import BadInput
+from onefold_storage.sending import SentOptions
 from onefold_workers.connectors._connector import Connector, Options
 
 
@@ -28,4 +29,8 @@ def sample(location: str, base: Path, rows: int, options: Options) -> tuple[pa.T
     raise BadInput("connector http: has no location to sample; draft it from an NDJSON file with some events")
 
 
-CONNECTOR = Connector("http", Options, (), deliveries, sample)
+class HttpSource(Options, SentOptions):
+    """The options, which the contract was checked against."""
+
+
+CONNECTOR = Connector("http", HttpSource, (), deliveries, sample)

@@ -22,9 +22,10 @@ from onefold_storage.contracts import Contract
 from onefold_storage.deliveries import Batch, Delivery
 from onefold_storage.errors import BadContract, BadInput
 from onefold_workers.connectors import _locations
-from onefold_workers.connectors._connector import Connector, Options
+from onefold_workers.connectors._connector import Connector
 from onefold_workers.connectors._media_files import MediaFile, digest, found, pattern_of
 from onefold_workers.connectors._media_rows import BATCH, batches, table
+from onefold_workers.connectors._paced import PacedOptions
 from onefold_workers.media.bounded import Reader
 
 KEPT = 50_000
@@ -32,7 +33,7 @@ KEPT = 50_000
 _MARK = 8
 
 
-class MediaOptions(Options):
+class MediaOptions(PacedOptions):
     """How files are read.
 
     `pattern`: the end of a path; what `{name}` stands for becomes the column `name`.
@@ -41,6 +42,7 @@ class MediaOptions(Options):
     `files`: of one load package. `max_object_bytes`: a larger file is a bad row.
     `read_seconds`, `read_memory`: what reading the facts of one file may take; past it they are missing.
     `storage`: credentials of files that lie elsewhere, secrets by name.
+    `requests_per_second`, `bytes_per_second`: how fast their server may be asked.
     """
 
     pattern: str | None = None
@@ -103,19 +105,42 @@ def deliveries(contract: Contract, base: Path, options: MediaOptions, bookmark: 
         raise BadInput(f"{location.text}: {closed} of {len(there)} files may not be read; the others have landed")
 
 
+def first(contract: Contract, base: Path, options: MediaOptions, rows: int) -> Iterator[Delivery]:
+    """One delivery with the location's first files, at most fifty of them.
+
+    Raises:
+        BadContract, BadInput, Unavailable: as `deliveries`.
+    """
+    location = _locations.read(contract.rules.location, f"{contract.id}: onefold.location")
+    expected = tuple(c.name for c in contract.columns)
+    yield Delivery(
+        location.text,
+        location.text,
+        _few(location, base, options, rows, f"{contract.id}: onefold.options", expected),
+    )
+
+
 def sample(text: str, base: Path, rows: int, options: MediaOptions) -> tuple[pa.Table, dict[str, Any]]:
     """The location's first files, at most fifty of them.
 
     Raises:
         BadInput, Unavailable: as `deliveries`.
     """
-    location = _locations.read(text)
-    pattern = pattern_of(options.pattern, "options")
-    some = found(location, base, options, "options")[: min(rows, BATCH)]
-    return pa.concat_tables(
-        [b.rows for b in batches(some, pattern, options.max_object_bytes, options.reader, text)] or [table([])],
-        promote_options="default",
-    ), {}
+    read = _few(_locations.read(text), base, options, rows, "options", ())
+    return pa.concat_tables([b.rows for b in read] or [table([])], promote_options="default"), {}
+
+
+def _few(
+    location: _locations.Location,
+    base: Path,
+    options: MediaOptions,
+    rows: int,
+    where: str,
+    expected: tuple[str, ...],
+) -> Iterator[Batch]:
+    pattern = pattern_of(options.pattern, where)
+    some = found(location, base, options, where)[: min(rows, BATCH)]
+    return batches(some, pattern, options.max_object_bytes, options.reader, location.text, expected)
 
 
 def _content(some: list[MediaFile]) -> str:
@@ -138,4 +163,4 @@ def _bookmark(kept: list[bytes]) -> dict[str, str]:
     return {"seen": base64.b64encode(b"".join(kept)).decode()}
 
 
-CONNECTOR = Connector("media", MediaOptions, (), deliveries, sample)
+CONNECTOR = Connector("media", MediaOptions, (), deliveries, sample, first=first)

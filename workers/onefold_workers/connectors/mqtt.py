@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 TOPIC = "mqtt_topic"
 """The column that holds a message's topic, beside the keys of its JSON payload."""
-_SAMPLE_S = 60.0
+_QUIET_S, _SAMPLE_S = 5.0, 60.0
 
 
 class MqttOptions(Options):
@@ -40,6 +40,7 @@ class MqttOptions(Options):
     id. `password`: named, as `${NAME}`. A load package holds at most `messages` messages, and of a steady stream
     what came in `within_s` seconds; a reading ends when the topics were quiet for `wait_s`, or after `packages`
     packages. The broker forgets a session that did not come for `session_days`.
+    `messages_per_second`: no faster than that; the others wait at the broker, which sends no more than `messages` ahead.
     """
 
     topics: tuple[str, ...] = Field(min_length=1)
@@ -52,6 +53,7 @@ class MqttOptions(Options):
     packages: int = Field(default=100, ge=1)
     max_message_bytes: int = Field(default=1 << 20, ge=1)
     session_days: float = Field(default=30, gt=0)
+    messages_per_second: float | None = Field(default=None, gt=0)
 
 
 def deliveries(contract: Contract, _base: Path, options: MqttOptions, bookmark: Any) -> Iterator[Delivery]:
@@ -123,21 +125,37 @@ def _last(held: dict[int, str], window: dict[int, str], most: int) -> dict[int, 
     return dict([*older.items(), *window.items()][-most:])
 
 
+def first(contract: Contract, _base: Path, options: MqttOptions, rows: int) -> Iterator[Delivery]:
+    """One delivery with the messages of the next seconds, under a session of their own.
+
+    Raises:
+        BadInput, Unavailable: as `deliveries`.
+    """
+    location = _locations.read(contract.rules.location, f"{contract.id}: onefold.location")
+    pages = _first(location, options, rows, contract.id)
+    origin = f"mqtt://{urlsplit(location.value).hostname}/{','.join(options.topics)}"
+    yield Delivery(pages.content, origin, pages.batches(origin, tuple(c.name for c in contract.columns)))
+
+
 def sample(text: str, _base: Path, rows: int, options: MqttOptions) -> tuple[pa.Table, dict[str, Any]]:
     """The messages of the next seconds, under a session of their own: the source's stays as it is.
 
     Raises:
         BadInput, Unavailable: as `deliveries`.
     """
-    from onefold_workers.connectors._mqtt_session import Session
-
-    location = _locations.read(text)
-    pages = Pages("")
-    with Session(location, options, None, "location") as session:
-        for message in session.messages(rows, max(options.wait_s, 5.0), _SAMPLE_S):
-            pages.write_line(_line(message))
+    pages = _first(_locations.read(text), options, rows, "location")
     tables = [b.rows for b in pages.batches("mqtt", ())]
     return pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({}), {}
+
+
+def _first(location: _locations.Location, options: MqttOptions, rows: int, where: str) -> Pages:
+    from onefold_workers.connectors._mqtt_session import Session
+
+    pages = Pages("")
+    with Session(location, options, None, where) as session:
+        for message in session.messages(rows, max(options.wait_s, _QUIET_S), _SAMPLE_S):
+            pages.write_line(_line(message))
+    return pages
 
 
 def _same(mark: dict[str, Any]) -> dict[str, Any]:
@@ -160,4 +178,4 @@ def _line(message: Message) -> bytes:
     return orjson.dumps({TOPIC: message.topic, **value} if isinstance(value, dict) else value)
 
 
-CONNECTOR = Connector("mqtt", MqttOptions, ("mqtt", "mqtts"), deliveries, sample, live=True)
+CONNECTOR = Connector("mqtt", MqttOptions, ("mqtt", "mqtts"), deliveries, sample, live=True, first=first)

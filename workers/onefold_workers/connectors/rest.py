@@ -58,6 +58,7 @@ class RestOptions(Options):
 
     `paginator`: dlt's name for it (`header_link`, `single_page`, …) or its configuration (`{type: cursor,
     cursor_path: paging.next, cursor_param: after}`); found by itself when left out.
+    `requests_per_second`: no more than that, tokens and further attempts counted.
     """
 
     records: str | None = None
@@ -103,6 +104,17 @@ def deliveries(contract: Contract, _base: Path, options: RestOptions, bookmark: 
         yield Delivery(pages.content, origin, batches, bookmark=bound.mark)
 
 
+def first(contract: Contract, _base: Path, options: RestOptions, rows: int) -> Iterator[Delivery]:
+    """One delivery with the rows of the first pages.
+
+    Raises:
+        BadContract, BadInput, Unavailable: as `deliveries`.
+    """
+    location = _locations.read(contract.rules.location, f"{contract.id}: onefold.location")
+    pages, origin = _first(location, options, rows, contract.id), _origin(location.value)
+    yield Delivery(pages.content, origin, pages.batches(origin, tuple(c.name for c in contract.columns)))
+
+
 def sample(text: str, _base: Path, rows: int, options: RestOptions) -> tuple[pa.Table, dict[str, Any]]:
     """The first rows that the address answers, and no further options.
 
@@ -110,13 +122,18 @@ def sample(text: str, _base: Path, rows: int, options: RestOptions) -> tuple[pa.
         BadContract, BadInput, Unavailable: as `deliveries`.
     """
     location = _locations.read(text)
+    pages = _first(location, options, rows, "location")
+    tables = [b.rows for b in pages.batches(_origin(location.value), ())]
+    return pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({}), {}
+
+
+def _first(location: _locations.Location, options: RestOptions, rows: int, where: str) -> Pages:
     pages = Pages("")
-    for found in _pages(location, options, None, "location"):
+    for found in _pages(location, options, None, where):
         pages.write(found[: rows - pages.rows])
         if pages.rows >= rows:
             break
-    tables = [b.rows for b in pages.batches(_origin(location.value), ())]
-    return pa.concat_tables(tables, promote_options="permissive") if tables else pa.table({}), {}
+    return pages
 
 
 def _pages(location: _locations.Location, options: RestOptions, since: Any, where: str) -> Iterator[list[Any]]:
@@ -163,4 +180,4 @@ def _origin(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname}{f':{parts.port}' if parts.port else ''}{parts.path}"
 
 
-CONNECTOR = Connector("rest", RestOptions, (), deliveries, sample, patient=True)
+CONNECTOR = Connector("rest", RestOptions, (), deliveries, sample, patient=True, first=first)

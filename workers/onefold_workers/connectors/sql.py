@@ -20,6 +20,7 @@ from pydantic import Field, model_validator
 from onefold_storage.contracts import Contract
 from onefold_storage.deliveries import Delivery
 from onefold_storage.errors import BadContract, BadInput
+from onefold_storage.pace import Pace
 from onefold_workers.connectors import _locations
 from onefold_workers.connectors._adbc_values import NotSame
 from onefold_workers.connectors._connector import Connector, Options
@@ -39,6 +40,7 @@ class SqlOptions(Options):
     `cursor`: a column that grows with each change; with delivery `changes` only rows at or after the greatest value
     of the last reading are read, those without a value always. `cursor_lag`: so much before it, for transactions
     that end late (seconds, or the column's unit); what is read twice is repeated, and costs nothing else.
+    `rows_per_second`: no faster than that, so that a database in use is spared; the statement stays open for longer.
     """
 
     table: str | None = None
@@ -47,6 +49,7 @@ class SqlOptions(Options):
     rows: int = Field(default=50_000, ge=1)
     cursor: str | None = None
     cursor_lag: float = Field(default=0, ge=0)
+    rows_per_second: float | None = Field(default=None, gt=0)
 
     @model_validator(mode="after")
     def _one(self) -> SqlOptions:
@@ -90,6 +93,18 @@ def deliveries(contract: Contract, base: Path, options: SqlOptions, bookmark: An
         yield Delivery(found.content, origin, found.batches(), bookmark=last.bookmark)
 
 
+def first(contract: Contract, base: Path, options: SqlOptions, rows: int) -> Iterator[Delivery]:
+    """One delivery with the first rows; the database is asked for no more.
+
+    Raises:
+        BadInput, Unavailable: as `deliveries`.
+    """
+    where = f"{contract.id}: onefold.location"
+    with Database.open(_locations.read(contract.rules.location, where), base, where) as database:
+        found = _first(database, options, contract.primary_key, rows)
+    yield Delivery(found.content, found.origin, found.batches())
+
+
 def sample(text: str, base: Path, rows: int, options: SqlOptions) -> tuple[pa.Table, dict[str, Any]]:
     """The first rows of a table or query, and the table's name as an option.
 
@@ -97,15 +112,8 @@ def sample(text: str, base: Path, rows: int, options: SqlOptions) -> tuple[pa.Ta
         BadInput, Unavailable: as `deliveries`; also where the database has several tables and none is named.
     """
     with Database.open(_locations.read(text), base, "location") as database:
-        names, types, statement = _statement(database, options, (), None)
-        result = Result(database.origin(options.table), "")
-        for piece in database.fetch(statement, min(options.rows, rows)):
-            result.write_rows(names or database.columns, types, piece[: rows - result.row])
-            if result.row >= rows:
-                break
-        if result.row == 0:
-            result.write_rows(names or database.columns, types, [])
         found = {} if options.query else {"table": database.table_name(options.table)}
+        result = _first(database, options, (), rows)
     return pa.concat_tables([b.rows for b in result.batches()], promote_options="permissive"), found
 
 
@@ -118,10 +126,28 @@ def _statement(
     return database.select(options.table, options.key, key, options.cursor, since)
 
 
+def _first(database: Database, options: SqlOptions, key: tuple[str, ...], rows: int) -> Result:
+    names, types, statement = _statement(database, options, key, None)
+    if isinstance(statement, sa.Select):
+        statement = statement.order_by(None).limit(rows)  # sorting could mean that all of it is read
+    result, pace = Result(database.origin(options.table), ""), Pace(options.rows_per_second)
+    for piece in database.fetch(statement, pace.piece(min(options.rows, rows))):
+        pace.wait(len(piece))
+        result.write_rows(names or database.columns, types, piece[: rows - result.row])
+        if result.row >= rows:
+            break
+    if result.row == 0:
+        result.write_rows(names or database.columns, types, [])
+    database.connection.invalidate()  # some drivers read what is left of a query when it is closed
+    return result
+
+
 def _by_arrow(
     database: Database, statement: sa.Executable, names: list[str], types: Types, options: SqlOptions,
     result: Result, before: Cursor,
 ) -> tuple[Result, Cursor]:  # fmt: skip
+    if options.rows_per_second:
+        raise NotSame("a driver reads ahead as fast as it can")
     cursor = copy(before)
     for piece in database.arrow(statement, names, types, options.rows):
         result.write_arrow(piece.table, piece.hashed)
@@ -138,8 +164,9 @@ def _by_rows(
     database: Database, statement: sa.Executable, names: list[str], types: Types, options: SqlOptions,
     result: Result, before: Cursor,
 ) -> tuple[Result, Cursor]:  # fmt: skip
-    cursor = copy(before)
-    for rows in database.fetch(statement, options.rows):
+    cursor, pace = copy(before), Pace(options.rows_per_second)
+    for rows in database.fetch(statement, pace.piece(options.rows)):
+        pace.wait(len(rows))
         result.write_rows(names or database.columns, types, rows)
         if options.cursor:
             at = names.index(options.cursor)
@@ -159,5 +186,10 @@ def _see(cursor: Cursor, values: Iterable[Any], where: str) -> None:
 
 
 CONNECTOR = Connector(
-    "sql", SqlOptions, ("sqlite", "postgresql", "mysql", "mariadb", "oracle", "mssql"), deliveries, sample
+    "sql",
+    SqlOptions,
+    ("sqlite", "postgresql", "mysql", "mariadb", "oracle", "mssql"),
+    deliveries,
+    sample,
+    first=first,
 )

@@ -16,10 +16,10 @@ from onefold_storage.installation import Installation
 from onefold_storage.lake import Lake
 from onefold_storage.manifests import committed_seq
 from onefold_storage.parts import Part
-from onefold_storage.schema import SILVER
+from onefold_storage.schema import INTERACTIONS, SILVER
 from onefold_storage.settings import StorageSettings
 from onefold_workers.cluster import spread
-from onefold_workers.mapping import silver_rows
+from onefold_workers.mapping import silver_rows, untimed
 from onefold_workers.stages.slices import Slice, read_slice, slices
 
 
@@ -46,21 +46,33 @@ class _Backlog:
         return f"map:{self.contract.id}:{self.contract.digest[:12]}"
 
 
-def map_sources(installation: Installation, contracts: list[Contract]) -> dict[str, int]:
-    """Map what is new, all sources' slices side by side, and return the rows added to each silver table."""
+@dataclass(frozen=True)
+class Mapped:
+    """What mapping came to. `added`: rows by silver table. `untimed`: rows by source that are no interactions, because
+    the time that they are said to have happened at is absent or cannot be read."""
+
+    added: dict[str, int]
+    untimed: dict[str, int]
+
+
+def map_sources(installation: Installation, contracts: list[Contract]) -> Mapped:
+    """Map what is new, all sources' slices side by side."""
     lake = installation.lake
     backlogs = [b for c in contracts if (b := _backlog(lake, c)).behind]
     tasks = [t for b in backlogs for t in _tasks(installation, b)]
     results = spread(map_slice, tasks)
     added: dict[str, int] = {}
+    untimed_of: dict[str, int] = {}
     for backlog in backlogs:
         mapped = [r for t, r in zip(tasks, results, strict=True) if t.contract.id == backlog.contract.id]
+        if without := sum(count for _, count in mapped):
+            untimed_of[backlog.contract.id] = without
         for table, seq in backlog.behind.items():
-            parts = [p for r in mapped for p in r.get(table, [])]
+            parts = [p for r, _ in mapped for p in r.get(table, [])]
             _commit(lake, backlog, table, seq, parts)
             added[table] = added.get(table, 0) + sum(p.rows for p in parts)
         _clear_unmapped(lake, backlog.contract)
-    return added
+    return Mapped(added, untimed_of)
 
 
 def _tables(contract: Contract) -> list[str]:
@@ -87,11 +99,12 @@ def _commit(lake: Lake, backlog: _Backlog, table: str, seq: int, parts: list[Par
             lake.commit(table, parts, replace=whole, transaction=(backlog.app, backlog.newest))
 
 
-def map_slice(task: MapTask) -> dict[str, list[Part]]:
-    """Map one slice, on a worker."""
+def map_slice(task: MapTask) -> tuple[dict[str, list[Part]], int]:
+    """Map one slice, on a worker: parts by table, and how many rows are untimed (see `Mapped`)."""
     lake = Installation(task.settings).lake
     rows = read_slice(lake, task.slice)
     mapped: dict[str, list[Part]] = {}
+    without = 0
     for seq in sorted(set(task.after.values())):
         fresh = rows.filter(pc.greater(rows.column("_package_id"), _after(task.contract, seq)))
         if not fresh.num_rows:
@@ -99,7 +112,9 @@ def map_slice(task: MapTask) -> dict[str, list[Part]]:
         for name, table in silver_rows(task.contract, fresh).items():
             if task.after.get(name) == seq and table.num_rows:
                 mapped[name] = lake.parts(name, table)
-    return mapped
+        if task.after.get(INTERACTIONS.name) == seq:
+            without += untimed(task.contract, fresh)
+    return mapped, without
 
 
 def _after(contract: Contract, seq: int) -> str:

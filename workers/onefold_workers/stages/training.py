@@ -134,7 +134,9 @@ def _fit(job: tuple[str, Plan], *, settings: StorageSettings, known: Declared, r
     try:
         learned = train(model, known.views, frame, when)
     except NotTrainable as why:
-        return _Fitted(name, champion.status() if champion else None, why=str(why))
+        if champion is None:
+            return _Fitted(name, None, why=str(why))
+        return _Fitted(name, champion.status(), why=f"{why}; version {champion.version} stands")
     better = champion is None or no_worse(model, learned, champion, frame, when)
     registered = registry.register(learned, champion=better)
     return _Fitted(name, (registered if better or champion is None else champion).status(), new=True)

@@ -10,11 +10,11 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from onefold_storage.deliveries import Batch
-from onefold_workers.connectors._connector import Options
+from onefold_workers.connectors._paced import PacedOptions
 from onefold_workers.connectors.formats._input import InputFile
 
 
-class FileOptions(Options):
+class FileOptions(PacedOptions):
     """How files are read; everything is found out where it is not said.
 
     `format`: by default from the extension. `compression`: `auto` looks at the first bytes.
@@ -26,6 +26,7 @@ class FileOptions(Options):
     `max_bytes`: for JSON and Excel documents, which are read whole. `max_row_bytes`: of one row of text.
     `sheet`: of Excel; by default the first one.
     `storage`: credentials of files that lie elsewhere, secrets by name. `max_fetched_bytes`: of one of those.
+    `requests_per_second`, `bytes_per_second`: how fast their server may be asked.
     `max_unpacked_bytes`: of what a compressed file holds.
     """
 

@@ -1,32 +1,11 @@
-"""Paths into JSON: `data[0].post.text`, `conversations[].messages`, `['an odd.name'].value`."""
+"""What stands at a path into a JSON document (`json_paths.py`): one value, or all of them with what is around each."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
-Step = str | int | None
-"""A key, a place in an array, or every element of one."""
-_STEP = re.compile(r"\.?(?:\['([^']+)'\]|\[(\d*)\]|([^.\[\]']+))")
-
-
-def steps(path: str) -> tuple[Step, ...]:
-    """The steps of a path.
-
-    Raises:
-        ValueError: it is none.
-    """
-    found: list[Step] = []
-    at = 0
-    while at < len(path):
-        match = _STEP.match(path, at)
-        if match is None:
-            raise ValueError("expected a path such as data[0].post or messages[].photos")
-        odd, place, name = match.groups()
-        found.append(odd or name or (int(place) if place else None))
-        at = match.end()
-    return tuple(found)
+from onefold_storage.json_paths import Step
 
 
 def value(of: Any, path: tuple[Step, ...]) -> Any:

@@ -18,10 +18,11 @@ from typing import Any
 import orjson
 
 from onefold_storage.deliveries import Batch
+from onefold_storage.json_paths import Step, steps
 from onefold_workers.connectors.formats._format import FileOptions, Format
 from onefold_workers.connectors.formats._input import InputFile
 from onefold_workers.connectors.formats._objects import Objects
-from onefold_workers.connectors.formats._paths import Step, every, steps, value
+from onefold_workers.connectors.formats._paths import every, value
 from onefold_workers.connectors.formats._text import utf8
 
 _ROWS = 5_000
