@@ -184,3 +184,16 @@ def test_nothing_kept_is_in_the_clear(case: tuple[pl.DataFrame, IdentityModel]) 
     elsewhere = resolve(records, model=other, keep=True).kept
     assert elsewhere is not None
     assert not np.intersect1d(elsewhere.profile, kept.profile).size
+
+
+def test_among_many_records_rules_of_three_keys_hold_too(
+    people: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("onefold_workers.identity.blocking._MANY", 1_000)
+    records, _ = people.customers(10_000, seed=9)
+    model = resolve(records).model
+    assert {"given+street+house_number", "both_names+city"} <= {r.name for r in model.rules}
+    base = resolve(records.head(9_800), model=model, keep=True)
+    assert base.kept is not None
+    found = add((base.kept, base.edges), records, records.tail(200), NOBODY, model)
+    assert same(found, resolve(records, model=model))

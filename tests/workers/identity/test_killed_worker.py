@@ -60,6 +60,8 @@ def deadly(task: Callable[[Any], Any], folder: Path) -> Callable[[Any], Any]:
         pytest.param("_compare_share", marks=pytest.mark.chaos),
         pytest.param("_weigh_share", marks=pytest.mark.chaos),
         pytest.param("_count", marks=pytest.mark.chaos),
+        pytest.param("_stars", marks=pytest.mark.chaos),
+        pytest.param("_by_component", marks=pytest.mark.chaos),
         "_cluster_share",
     ],
 )

@@ -81,6 +81,10 @@ _DOUBLE = (
     ("given", "organisation"),
     ("family", "organisation"),
 )
+_TRIPLE = (("given", "street", "house_number"), ("both_names", "city"))
+_MANY = 2_000_000
+"""With more records than this, blocks of two keys grow so large that a birth date parts them, which many records
+lack; by the triples these meet all the same."""
 _FULL_UP_TO = 200_000
 _CORE = 7
 _FEW, _ATTRIBUTES = 6, 2
@@ -102,9 +106,13 @@ def _derived(people: People, budget: float) -> tuple[Rule, ...]:
     rules += [Rule(f, (f,), _REFINE) for f in ("email", "phone") if keys.has(f)]
     alone = [k for k in _SINGLE if keys.has(k) and keys.pairs(k) <= budget * people.size + 5_000]
     rules += [Rule(k, (k,), _others((k,))) for k in alone]
-    doubles = [d for d in _DOUBLE if all(keys.has(k) for k in d) and not set(d) & set(alone)]
+    doubles, triples = (
+        [d for d in some if all(keys.has(k) for k in d) and not set(d) & set(alone)] for some in (_DOUBLE, _TRIPLE)
+    )
     limit = _CORE if people.size > _FULL_UP_TO else MAX_RULES
     rules += [Rule("+".join(d), d, _others(d)) for d in doubles[:limit]]
+    if people.size > _MANY:
+        rules += [Rule("+".join(t), t, _others(t)) for t in triples]
     if len(rules) < _FEW:
         told = sorted((keys.pairs(a), a) for a in people.columns if a.startswith(ATTRIBUTE))[:_ATTRIBUTES]
         doubles = [(name, a) for _, a in told for name in ("given", "family") if keys.has(name)]

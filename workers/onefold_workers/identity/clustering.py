@@ -168,8 +168,9 @@ def _summed(a: Rows, b: Rows, facts: Bits, certain: Bits) -> tuple[Rows, Rows, B
 
 
 def numbered(label: npt.NDArray[np.integer]) -> Rows:
-    """Labels as 0, 1, … in the order of first appearance."""
-    _, first, place = np.unique(label, return_index=True, return_inverse=True)
-    rank = np.empty(len(first), dtype=np.int64)
-    rank[np.argsort(first, kind="stable")] = np.arange(len(first))
-    return rank[place]
+    """Labels (not negative) as 0, 1, … in the order of first appearance."""
+    rows = np.arange(len(label))
+    first = np.zeros(int(label.max(initial=-1)) + 1, dtype=np.int64)
+    first[label[::-1]] = rows[::-1]  # of several rows with one label the last one written stays: the first
+    own = first[label]
+    return np.asarray((np.cumsum(own == rows) - 1)[own], dtype=np.int64)

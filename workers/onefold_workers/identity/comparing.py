@@ -1,8 +1,8 @@
 """The tasks over pairs: compare a share of the candidates, count their patterns, weigh them, keep what is close.
 
 Each share is a range of left records, so that a pair which several rules brought is compared once. What is
-compared stays on the desk with whoever works; to the one who asked go counts of patterns, and the pairs whose
-weight comes near the threshold.
+compared stays on the desk with whoever works, and so do the pairs whose weight comes near the threshold; to the one
+who asked go handles and counts.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ import numpy as np
 import numpy.typing as npt
 
 from onefold_workers.identity.coding import StoredPeople
-from onefold_workers.identity.compared import Compared, counted, joined
-from onefold_workers.identity.comparison import Packed, compare_pairs
+from onefold_workers.identity.compared import Compared, counted
+from onefold_workers.identity.comparison import compare_pairs
 from onefold_workers.identity.desk import Desk, Handle
 from onefold_workers.identity.model import IdentityModel
 from onefold_workers.identity.pairing import ROW_BITS, RULE_BITS, Candidates, unpack
 from onefold_workers.identity.people import Rows
 from onefold_workers.identity.tasks import RunTasks, run
-from onefold_workers.identity.weights import Bits, Weigher
+from onefold_workers.identity.weighed import Close, Weighed, laid_down, together
+from onefold_workers.identity.weights import Weigher
 
 CHUNK = 300_000
 CLOSE = -6.0
@@ -32,19 +33,19 @@ STEPS = np.arange(-40, 45, 5)
 
 @dataclass(frozen=True)
 class Share:
-    """One share of the compared pairs, on a desk; `tally` counts its patterns, by rule and, last, in all."""
+    """One share of the compared pairs, on a desk; `tally` counts its patterns, by rule and, last, in all (int32)."""
 
     left: Handle
     right: Handle
     rules: Handle
     place: Handle
-    patterns: Packed
-    tally: npt.NDArray[np.int64]
+    patterns: Handle
+    tally: Handle
 
     def open(self, desk: Desk) -> Compared:
         """The pairs."""
         get = desk.get
-        return Compared(get(self.left), get(self.right), get(self.rules), self.patterns, get(self.place))
+        return Compared(get(self.left), get(self.right), get(self.rules), get(self.patterns), get(self.place))
 
 
 @dataclass(frozen=True)
@@ -78,26 +79,13 @@ def _weigher(known: _Known) -> Weigher:
     return Weigher(w.stored.open(), w.model, {n: w.stored.desk.get(h) for n, h in w.shares.items()})
 
 
-@dataclass(frozen=True)
-class Weighed:
-    """Pairs with their match weights in bits, sorted by left and right record."""
-
-    pairs: Compared
-    weight: Bits
-    voice: Bits
-
-    def at(self, kept: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> Weighed:
-        """Some of them."""
-        return Weighed(self.pairs.at(kept), self.weight[kept], self.voice[kept])
-
-
 def compare_candidates(
     stored: StoredPeople, candidates: Candidates, run_tasks: RunTasks, weighing: Weighing | None = None
-) -> tuple[list[Share], list[Weighed], npt.NDArray[np.int64]]:
+) -> tuple[list[Share], list[Close], npt.NDArray[np.int64]]:
     """Compare the candidates, share by share.
 
     Without a model the compared pairs stay on the desk as shares; with one they are weighed at once, and the close
-    ones and a histogram (`STEPS`) come back instead.
+    ones stay there, with a histogram (`STEPS`) of all.
     """
     count = max(1, -(-candidates.pairs // CHUNK))
     # Pairs lie denser where the left record comes early: equal areas under a falling line.
@@ -112,10 +100,10 @@ def compare_candidates(
 
 def weigh_shares(
     weighing: Weighing, shares: list[Share], run_tasks: RunTasks
-) -> tuple[Weighed, npt.NDArray[np.int64]]:
+) -> tuple[list[Close], npt.NDArray[np.int64]]:
     """The close ones of compared pairs with their weights, and a histogram of all weights."""
     done = run(run_tasks, _weigh_share, [(weighing, s) for s in shares])
-    return together([d[0] for d in done]), sum((d[1] for d in done), np.zeros(len(STEPS) - 1, dtype=np.int64))
+    return [d[0] for d in done], sum((d[1] for d in done), np.zeros(len(STEPS) - 1, dtype=np.int64))
 
 
 def weigh_pairs(weighing: Weighing, left: Rows, right: Rows, run_tasks: RunTasks) -> Weighed:
@@ -126,14 +114,10 @@ def weigh_pairs(weighing: Weighing, left: Rows, right: Rows, run_tasks: RunTasks
     return together(run(run_tasks, _weigh_span, spans))
 
 
-def together(parts: list[Weighed]) -> Weighed:
-    """Several as one, in their order."""
-    none = np.zeros(0)
-    return Weighed(
-        joined([p.pairs for p in parts]),
-        np.concatenate([none, *(p.weight for p in parts)]),
-        np.concatenate([none, *(p.voice for p in parts)]),
-    )
+def weigh_here(weighing: Weighing, left: Rows, right: Rows) -> Weighed:
+    """The same in this process, which is at a task of its own."""
+    spans = [slice(s, s + CHUNK) for s in range(0, len(left), CHUNK)]
+    return together([_weighed(weighing, left[s], right[s]) for s in spans])
 
 
 Chunk = tuple[StoredPeople, tuple[Handle, ...], int, int, int]
@@ -153,22 +137,23 @@ def _compared(task: Chunk) -> Compared:
 
 def _compare_share(task: Chunk) -> Share:
     pairs, put = _compared(task), task[0].desk.put
-    tally = np.zeros((task[2] + 1, len(pairs.patterns)), dtype=np.int64)
+    tally = np.zeros((task[2] + 1, len(pairs.patterns)), dtype=np.int32)
     for number in range(task[2]):
         mine = (pairs.rules >> np.uint64(number)) & np.uint64(1) == 1
         tally[number] = np.bincount(pairs.place[mine], minlength=len(pairs.patterns))
     tally[-1] = np.bincount(pairs.place, minlength=len(pairs.patterns))
     left, right = put(pairs.left.astype(np.int32)), put(pairs.right.astype(np.int32))
-    return Share(left, right, put(pairs.rules), put(pairs.place.astype(np.int32)), pairs.patterns, tally)
+    place = put(pairs.place.astype(np.int32))
+    return Share(left, right, put(pairs.rules), place, put(pairs.patterns), put(tally))
 
 
 def _weigh_candidates(
     task: tuple[Weighing, tuple[Handle, ...], int, int, int],
-) -> tuple[Weighed, npt.NDArray[np.int64]]:
+) -> tuple[Close, npt.NDArray[np.int64]]:
     return _close(task[0], _compared((task[0].stored, *task[1:])))
 
 
-def _weigh_share(task: tuple[Weighing, Share]) -> tuple[Weighed, npt.NDArray[np.int64]]:
+def _weigh_share(task: tuple[Weighing, Share]) -> tuple[Close, npt.NDArray[np.int64]]:
     weighing, share = task
     return _close(weighing, share.open(weighing.stored.desk))
 
@@ -176,13 +161,16 @@ def _weigh_share(task: tuple[Weighing, Share]) -> tuple[Weighed, npt.NDArray[np.
 def _weigh_span(task: tuple[Weighing, Handle, Handle, int, int]) -> Weighed:
     weighing, a, b, start, end = task
     get = weighing.stored.desk.get
-    left, right = get(a)[start:end].astype(np.int64), get(b)[start:end].astype(np.int64)
+    return _weighed(weighing, get(a)[start:end].astype(np.int64), get(b)[start:end].astype(np.int64))
+
+
+def _weighed(weighing: Weighing, left: Rows, right: Rows) -> Weighed:
     pairs = counted(left, right, compare_pairs(weighing.stored.open(), left, right))
     weigher = weighing.open()
     return Weighed(pairs, weigher.weigh(pairs), weigher.voices(pairs))
 
 
-def _close(weighing: Weighing, pairs: Compared) -> tuple[Weighed, npt.NDArray[np.int64]]:
+def _close(weighing: Weighing, pairs: Compared) -> tuple[Close, npt.NDArray[np.int64]]:
     weigher = weighing.open()
     weight = weigher.weigh(pairs)
     histogram = np.histogram(np.clip(weight, STEPS[0], STEPS[-1] - 0.1), bins=STEPS)[0]
@@ -191,4 +179,5 @@ def _close(weighing: Weighing, pairs: Compared) -> tuple[Weighed, npt.NDArray[np
     near = counted(
         mine.left.astype(np.int64), mine.right.astype(np.int64), pairs.patterns[mine.place], np.asarray(mine.rules)
     )
-    return Weighed(near, weight[kept], weigher.voices(near)), histogram
+    found = Weighed(near, weight[kept], weigher.voices(near))
+    return laid_down(weighing.stored.desk, found, weighing.model.threshold), histogram

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
 
 from onefold_workers.identity.blocking import Rule
-from onefold_workers.identity.compared import Compared
 from onefold_workers.identity.comparison import Levels, Packed, unpacked
 from onefold_workers.identity.desk import Handle
 from onefold_workers.identity.fields import Field, field_of
@@ -56,12 +56,13 @@ class Tally:
     patterns: Packed
     counts: Bits
 
-    def and_also(self, further: Compared) -> Tally:
-        """With pairs that no rule brought."""
+    def and_also(self, inside: pl.DataFrame) -> Tally:
+        """With those pairs inside components that no rule brought (`shares.Insides`)."""
+        further = inside.filter(~pl.col("ruled")).group_by("pattern").agg(pl.col("pairs").sum()).sort("pattern")
         rules = len(self.counts) - 1
-        more = np.zeros((rules + 1, len(further.patterns)), dtype=np.int64)
-        more[-1] = np.bincount(further.place, minlength=len(further.patterns))
-        return tallied([(self.patterns, self.counts), (further.patterns, more)], rules)
+        more = np.zeros((rules + 1, further.height), dtype=np.int64)
+        more[-1] = further["pairs"].to_numpy()
+        return tallied([(self.patterns, self.counts), (further["pattern"].to_numpy(), more)], rules)
 
 
 def tallied(parts: list[tuple[Packed, npt.NDArray[Any]]], rules: int) -> Tally:
@@ -108,14 +109,15 @@ def estimate(
     counts: dict[str, Counts],
     salt: str,
     owner: Rows,
-    inside: Compared | None = None,
+    inside: pl.DataFrame | None = None,
     labelled: Labelled | None = None,
 ) -> Learned:
     """A model learned from compared pairs.
 
     `persons`: how many the records stand for. `owner`: the person each record is believed to belong to (itself,
-    where nothing is known): a person's value counts once in u and in `counts`. `inside`: pairs inside what is
-    believed to be one person, from which m is learned, too. `labelled`: pairs that people decided about.
+    where nothing is known): a person's value counts once in u and in `counts`. `inside`: counts of the pairs inside
+    components (`shares.Insides`): from those inside what is believed to be one person m is learned, too. `labelled`:
+    pairs that people decided about.
     """
     apart = owner[sample.left] != owner[sample.right]
     u = [chance(f, sample.levels[apart, i], counts[f.name].same) for i, f in enumerate(fields)]
@@ -123,7 +125,7 @@ def estimate(
     levels = unpacked(tally.patterns, fields)
     m, fields, expected = _average_m(fields, levels, tally, rules, u, shape)
     if inside is not None:
-        m = _within(fields, inside, owner, m)
+        m = _within(fields, inside, m)
     if labelled is not None:
         m = labelled.taught(fields, m)
     parameters = tuple(
@@ -162,11 +164,11 @@ def _plain(shares: Bits) -> tuple[float, ...]:
     return tuple(np.round(shares, 12).tolist())
 
 
-def _within(fields: tuple[Field, ...], inside: Compared, owner: Rows, m: list[Bits]) -> list[Bits]:
+def _within(fields: tuple[Field, ...], inside: pl.DataFrame, m: list[Bits]) -> list[Bits]:
     """m from the pairs inside clusters (each record counts once, however large its cluster), mixed with `m`."""
-    levels = unpacked(inside.patterns, fields)
-    sizes = np.bincount(owner, minlength=len(owner))[owner[inside.left]]
-    mass = np.bincount(inside.place, weights=1.0 / np.maximum(sizes - 1, 1), minlength=len(levels))
+    held = inside.filter(pl.col("size") > 0)
+    levels = unpacked(held["pattern"].to_numpy(), fields)
+    mass = held["pairs"].to_numpy() / np.maximum(held["size"].to_numpy() - 1, 1)
     out = []
     for i, field in enumerate(fields):
         counts = np.bincount(levels[:, i], weights=mass, minlength=field.levels)[1 : field.levels]

@@ -1,40 +1,41 @@
-"""Weighed pairs into clusters: what lies inside a component is completed, then cut by average linkage.
+"""Weighed pairs into clusters, by tasks of which each sees the pairs of some components and no others.
 
-The components are shared out among tasks; each gets the links of its own, and no record's values.
+`group` connects the likely pairs (`connecting.py`), cuts the components into shares of bounded work, lets each part of
+the close pairs be put in the order of their components, and has each share completed and clustered (`shares.py`).
+Whoever asks keeps a few numbers a profile, and no pairs.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
 
-from onefold_workers.identity.clustering import (
-    APART,
-    Links,
-    affordable,
-    average_linkage,
-    bounded_components,
-    components,
-    inner_pairs,
-)
-from onefold_workers.identity.comparing import Weighed, Weighing, together, weigh_pairs
-from onefold_workers.identity.comparison import unpacked
-from onefold_workers.identity.conflicts import rivals
+from onefold_workers.identity.clustering import affordable
+from onefold_workers.identity.comparing import Weighing
+from onefold_workers.identity.connecting import connected, portions
 from onefold_workers.identity.desk import Desk, Handle
 from onefold_workers.identity.fields import Field
 from onefold_workers.identity.people import Rows
+from onefold_workers.identity.shares import (
+    Insides,
+    Settled,
+    Share,
+    Standing,
+    counted_together,
+    parted,
+    settled,
+)
 from onefold_workers.identity.tasks import RunTasks, run
 from onefold_workers.identity.text import Codes
-from onefold_workers.identity.weights import Bits
+from onefold_workers.identity.weighed import Close, taken_up
 
 INNER_PAIRS_PER_RECORD = 10
 LARGEST_COMPONENT = 600
-BIRTH = "birth_date"
+PAIRS_A_SHARE = 100_000
+"""Pairs that a task is given or makes: those inside its components, the last of which may be larger."""
 NONE = np.zeros((0, 2), dtype=np.int64)
-_SHARES = 8
 
 
 @dataclass(frozen=True)
@@ -62,104 +63,109 @@ class Ground:
         return replace(self, must=NONE, cannot=NONE)
 
 
-def completed(
-    ground: Ground, close: Weighed, weighing: Weighing, largest: int | None, run_tasks: RunTasks
-) -> tuple[Weighed, Rows, int]:
-    """The close pairs inside components, with every further pair there; the components; and `largest`.
+@dataclass(frozen=True)
+class Groups:
+    """What became of the profiles, and of the pairs inside their components.
+
+    `component`, `label`: of each profile; a cluster is named by its first one. `largest`: the most profiles between
+    which all pairs were compared. `inside`: counts of pairs; `further`: handles of those that no rule brought and
+    that are close.
+    """
+
+    component: Rows
+    label: Rows
+    largest: int
+    inside: Insides
+    further: list[Handle]
+
+
+def group(
+    ground: Ground, close: list[Close], weighing: Weighing, largest: int | None, run_tasks: RunTasks
+) -> Groups:
+    """Clusters of profiles from the close pairs: every further pair inside a component is weighed, too.
 
     `largest`: the most profiles between which all pairs are compared; a larger component is taken in parts that hang
     together best. None settles it.
     """
-    likely = close.weight > weighing.model.threshold
-    left = np.append(close.pairs.left[likely], ground.must[:, 0])
-    right = np.append(close.pairs.right[likely], ground.must[:, 1])
-    weight = np.append(close.weight[likely], np.full(len(ground.must), np.inf))
+    desk = weighing.stored.desk
+    decided = desk.put(np.ascontiguousarray(ground.must.T, dtype=np.int32))
+    links = [(c.likely, c.above) for c in close]
+    component = connected(ground.size, [*links, (decided, len(ground.must))], desk, run_tasks)
     limit = LARGEST_COMPONENT if largest is None else largest
-    part = bounded_components(ground.size, left, right, weight, limit)
+    starts = _cut(component, limit)
+    shares = _shared_out(ground, close, weighing, component, starts, run_tasks)
     if largest is None:
+        part = _parted(component, starts, shares, limit, desk, run_tasks)
         limit = affordable(part, limit, INNER_PAIRS_PER_RECORD * ground.size + 1_000_000)
-        if limit < LARGEST_COMPONENT:
-            part = bounded_components(ground.size, left, right, weight, limit)
-    component = components(ground.size, left, right)
-    near = close.at(component[close.pairs.left] == component[close.pairs.right])
-    a, b = inner_pairs(part, limit)
-    known = np.sort(near.pairs.keys)
-    keys = a << 32 | b
-    if len(known):
-        at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
-        a, b = a[known[at] != keys], b[known[at] != keys]
-    if not len(a):
-        return near, component, limit
-    return together([near, weigh_pairs(weighing, a, b, run_tasks)]), component, limit
-
-
-def clustered(
-    ground: Ground, near: Weighed, component: Rows, threshold: float, desk: Desk, run_tasks: RunTasks
-) -> Rows:
-    """Clusters of profiles: what must be one first, then average linkage, with what cannot be one kept apart."""
-    agree, differ, sure = _birth_dates(ground, near)
-    links = Links(near.pairs.left, near.pairs.right, near.weight, near.voice, agree, differ)
-    if len(ground.cannot):
-        none = np.zeros(len(ground.cannot))
-        low, high = ground.cannot.min(axis=1), ground.cannot.max(axis=1)
-        decided = Links(low, high, np.full(len(none), APART), np.ones(len(none)), none, none)
-        links = links.at(~np.isin(links.left << 32 | links.right, low << 32 | high)).and_also(decided)
-    apart = rivals(ground.holders, links.left, links.right)
-    links = replace(links, weight=np.where(apart, APART, links.weight), voice=np.where(apart, 1.0, links.voice))
+    done = run(run_tasks, _cluster_share, [(s, limit) for s in shares])
     label = np.arange(ground.size)
-    # A decision may reach from one component into another: what decisions touch is clustered at once, here.
-    touched = np.zeros(int(component.max(initial=-1)) + 1, dtype=bool)
-    touched[component[np.concatenate([ground.must, ground.cannot]).ravel()]] = True
-    mine = touched[component[links.left]]
-    if touched.any():
-        start = _first_of(components(ground.size, ground.must[:, 0], ground.must[:, 1]))
-        label = np.where(touched[component], average_linkage(start, links.at(mine), threshold, sure), label)
-    return _shared_out(label, links.at(~mine), component, threshold, sure, desk, run_tasks)
+    for found in done:
+        nodes, now = desk.get(found.label)
+        label[nodes] = now
+    return Groups(component, label, limit, counted_together([d.inside for d in done]), [d.further for d in done])
+
+
+def _cut(component: Rows, limit: int) -> Rows:
+    """The first component of each share: of those that are more than one profile, about `PAIRS_A_SHARE` pairs."""
+    sizes = np.bincount(component)
+    pairs = sizes * np.minimum(sizes - 1, limit) // 2
+    share = (np.cumsum(pairs) - pairs) // PAIRS_A_SHARE
+    return np.flatnonzero(np.diff(share, prepend=-1)) if pairs.any() else np.zeros(0, dtype=np.int64)
 
 
 def _shared_out(
-    label: Rows, links: Links, component: Rows, threshold: float, sure: Bits, desk: Desk, run_tasks: RunTasks
+    ground: Ground, close: list[Close], weighing: Weighing, component: Rows, starts: Rows, run_tasks: RunTasks
+) -> list[Share]:
+    """The shares, each with the places of its pairs, which lie by component in several parts."""
+    if not len(starts):
+        return []
+    desk = weighing.stored.desk
+    laid = desk.put(component.astype(np.int32))
+    parts = portions([(c.rows, c.count) for c in close if c.count], PAIRS_A_SHARE)
+    sorted_parts = run(run_tasks, _by_component, [(desk, p, laid, starts) for p in parts])
+    standing = Standing(ground.fields, desk.put(ground.holders), desk.put(ground.copies), desk.put(ground.born))
+    ends = np.append(starts[1:], component.max() + 1)
+    must, cannot = ground.must, ground.cannot
+    cannot = cannot[component[cannot[:, 0]] == component[cannot[:, 1]]]  # others are kept apart by that already
+    shares = []
+    for n, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        slices = [(handle, int(at[n]), int(at[n + 1])) for handle, at in sorted_parts if at[n] < at[n + 1]]
+        mine = [d[(component[d[:, 0]] >= start) & (component[d[:, 0]] < end)] for d in (must, cannot)]
+        shares.append(Share(weighing, standing, slices, *mine))
+    return shares
+
+
+def _by_component(task: tuple[Desk, list[tuple[Handle, int]], Handle, Rows]) -> tuple[Handle, Rows]:
+    """Pairs inside components in the order of these, and where those of each share begin."""
+    desk, part, laid, starts = task
+    rows = taken_up(desk, [(handle, 0, count) for handle, count in part])
+    component = desk.get(laid)
+    own = component[rows["left"]]
+    inside = np.flatnonzero(own == component[rows["right"]])
+    order = inside[np.argsort(own[inside], kind="stable")]
+    at = np.append(np.searchsorted(own[order], starts), len(order))
+    return desk.put(rows[order]), at
+
+
+def _parted(
+    component: Rows, starts: Rows, shares: list[Share], limit: int, desk: Desk, run_tasks: RunTasks
 ) -> Rows:
-    if not len(links.left):
-        return label
-    own = component[links.left]
-    order = np.argsort(own, kind="stable")
-    own = own[order]
-    starts = np.flatnonzero(np.append(True, own[1:] != own[:-1]))
-    wanted = np.linspace(0, len(own), _SHARES + 1)[1:-1]
-    cuts = np.unique(starts[np.minimum(np.searchsorted(starts, wanted), len(starts) - 1)])
-    bounds = np.unique(np.concatenate([[0], cuts, [len(own)]]))
-    laid = [desk.put(np.ascontiguousarray(c[order])) for c in vars(links).values()]
-    confident = desk.put(sure)
-    tasks = [(desk, laid, confident, int(a), int(b), threshold) for a, b in pairwise(bounds)]
-    for nodes, found in run(run_tasks, _cluster_share, tasks):
-        label[nodes] = found
-    return label
+    """The components, where those of more than `limit` profiles have come apart."""
+    large = np.flatnonzero(np.bincount(component, minlength=1) > limit)
+    concerned = np.unique(np.searchsorted(starts, large, side="right") - 1)
+    part = component
+    for handle in (
+        run(run_tasks, _part_share, [(shares[n], limit) for n in concerned.tolist()]) if len(large) else []
+    ):
+        nodes, own = desk.get(handle)
+        part = part.copy()
+        part[nodes] = int(part.max()) + 1 + own
+    return part
 
 
-def _cluster_share(task: tuple[Desk, list[Handle], Handle, int, int, float]) -> tuple[Rows, Rows]:
-    desk, laid, confident, start, end, threshold = task
-    links = Links(*(np.array(desk.get(h)[start:end]) for h in laid))
-    nodes = np.unique(np.concatenate([links.left, links.right]))
-    here = replace(links, left=np.searchsorted(nodes, links.left), right=np.searchsorted(nodes, links.right))
-    label = average_linkage(np.arange(len(nodes)), here, threshold, np.asarray(desk.get(confident)[nodes]))
-    return nodes, nodes[label]
+def _part_share(task: tuple[Share, int]) -> Handle:
+    return parted(*task)
 
 
-def _birth_dates(ground: Ground, near: Weighed) -> tuple[Bits, Bits, Bits]:
-    """How many pairs of records, among those that each pair of profiles stands for, agree on the year of birth, and
-    how many differ altogether; and how many agree within each profile."""
-    names = [f.name for f in ground.fields]
-    if BIRTH not in names:
-        none = np.zeros(near.pairs.size)
-        return none, none, np.zeros(ground.size)
-    copies = ground.copies.astype(np.float64)
-    level = unpacked(near.pairs.patterns, ground.fields)[:, names.index(BIRTH)][near.pairs.place]
-    behind = copies[near.pairs.left] * copies[near.pairs.right]
-    inside = np.where(ground.born, copies * (copies - 1) / 2, 0.0)
-    return np.where(level > 1, behind, 0.0), np.where(level == 1, behind, 0.0), inside
-
-
-def _first_of(label: Rows) -> Rows:
-    _, first, place = np.unique(label, return_index=True, return_inverse=True)
-    return first[place].astype(np.int64)
+def _cluster_share(task: tuple[Share, int]) -> Settled:
+    return settled(*task)

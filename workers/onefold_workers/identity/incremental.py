@@ -17,19 +17,21 @@ import polars as pl
 from onefold_storage.errors import BadInput
 from onefold_workers.identity.clustering import components
 from onefold_workers.identity.coding import StoredPeople, code_people, forget, keep_rows
-from onefold_workers.identity.comparing import CLOSE, Weighed, Weighing, together, weigh_pairs
+from onefold_workers.identity.comparing import CLOSE, Weighing, weigh_pairs
 from onefold_workers.identity.conflicts import sole_holders
 from onefold_workers.identity.desk import InMemory
 from onefold_workers.identity.fields import ATTRIBUTE
 from onefold_workers.identity.frequencies import known_shares
-from onefold_workers.identity.grouping import BIRTH, Ground, clustered, completed
+from onefold_workers.identity.grouping import Ground, group
 from onefold_workers.identity.keeping import Kept, stacked
 from onefold_workers.identity.marking import Marks, mark
 from onefold_workers.identity.model import IdentityModel
 from onefold_workers.identity.people import People, Rows
 from onefold_workers.identity.reporting import edges as edge_rows
 from onefold_workers.identity.resolution import copies_weight, decided_rows
+from onefold_workers.identity.shares import BIRTH
 from onefold_workers.identity.touching import Blocks, Flags, is_among
+from onefold_workers.identity.weighed import PairRows, Weighed, laid_down, together
 from onefold_workers.identity.weights import log2, tells_a_person
 
 Fetch = Callable[[pl.Series], pl.DataFrame]
@@ -225,21 +227,22 @@ class _Part:
         hit[component[place[torn]]] = True
         touched = hit[component]
         mine = close.at(touched[close.pairs.left] & touched[close.pairs.right])
-        near, component, _ = completed(self.ground, mine, self.weighing, self.model.largest, map)
-        label = clustered(self.ground, near, component, self.model.threshold, InMemory(), map)
+        desk, threshold = self.stored.desk, self.model.threshold
+        now = group(self.ground, [laid_down(desk, mine, threshold)], self.weighing, self.model.largest, map)
         own = copies_weight(self.weighing, self.copies, self.rich, map)
         rows, profile = self._members()
         rows, profile = rows[touched[profile]], profile[touched[profile]]
-        kept = self._put(rows, profile, label, component, own, after)
-        inner = near.at(near.pairs.rules == 0)
-        more = self._edges(together([fresh, inner]), own, rows, profile, touched)
+        kept = self._put(rows, profile, now.label, now.component, own, after)
+        pairs = [fresh.rows(), *(desk.get(handle) for handle in now.further)]
+        more = self._edges(pairs, own, rows, profile, touched)
         names = self.keys.filter(pl.Series(touched)).implode()
         remade = pl.col("rule").is_in(_NO_RULE) & (
             pl.col("left_key").is_in(names) | pl.col("right_key").is_in(names)
         )
         edges = pl.concat([edges.filter(~remade), more]).sort("left_key", "right_key")
         forget()
-        return Added(kept, edges, len(self.rows), len(found[0]) + near.pairs.size, int(touched.sum()))
+        compared = len(found[0]) + now.inside.close + now.inside.further
+        return Added(kept, edges, len(self.rows), compared, int(touched.sum()))
 
     def _weigh(self, a: Rows, b: Rows, rule: Rows) -> Weighed:
         low, high = np.minimum(a, b), np.maximum(a, b)
@@ -288,7 +291,7 @@ class _Part:
         )
 
     def _edges(
-        self, found: Weighed, own: npt.NDArray[np.float64], rows: Rows, profile: Rows, touched: Flags
+        self, found: list[PairRows], own: npt.NDArray[np.float64], rows: Rows, profile: Rows, touched: Flags
     ) -> pl.DataFrame:
         """Rows of `identity/edges` for these pairs, and for the copies of touched profiles."""
         extra = rows[rows != self.rows[profile]]

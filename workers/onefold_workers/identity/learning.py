@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
+import polars as pl
 
 from onefold_workers.identity.coding import StoredPeople
-from onefold_workers.identity.compared import Compared
 from onefold_workers.identity.comparing import Share, Weighing, weigh_shares
 from onefold_workers.identity.comparison import Levels, compare_pairs, unpacked
 from onefold_workers.identity.desk import Handle
 from onefold_workers.identity.estimation import Labelled, Learned, Sample, Tally, estimate, random_pairs, tallied
 from onefold_workers.identity.frequencies import count_values
-from onefold_workers.identity.grouping import Ground, clustered, completed
+from onefold_workers.identity.grouping import Ground, group
 from onefold_workers.identity.model import IdentityModel
 from onefold_workers.identity.pairing import Candidates
 from onefold_workers.identity.people import Rows
@@ -42,11 +42,12 @@ def learn(
 ) -> Knowledge:
     """Learn a model from the compared candidates: without labels, and with the decisions where there are any."""
     sample = _sampled(stored, run_tasks)
-    tally = tallied([(s.patterns, s.tally) for s in shares], len(candidates.rules))
+    get = stored.desk.get
+    tally = tallied([(get(s.patterns), get(s.tally)) for s in shares], len(candidates.rules))
     persons = float(stored.open().persons.sum())
     labelled = _labelled(stored, ground)
 
-    def estimated(owner: Rows, salt_now: str | None, seen: Tally, inside: Compared | None = None) -> Learned:
+    def estimated(owner: Rows, salt_now: str | None, seen: Tally, inside: pl.DataFrame | None = None) -> Learned:
         counts = count_values(stored, owner, salt_now, run_tasks)
         return estimate(
             ground.fields, persons, seen, candidates.rules, sample, counts, salt, owner, inside, labelled
@@ -59,12 +60,9 @@ def learn(
     first = estimated(alone, None, tally)
     weighing = Weighing(stored, replace(first.model, frequencies={}, rare={}), first.shares)
     close, _ = weigh_shares(weighing, shares, run_tasks)
-    undecided = ground.undecided()
-    near, component, largest = completed(undecided, close, weighing, None, run_tasks)
-    owner = clustered(undecided, near, component, first.model.threshold, stored.desk, run_tasks)
-    inside = near.pairs.at(owner[near.pairs.left] == owner[near.pairs.right])
-    learned = estimated(owner, salt, tally.and_also(near.pairs.at(near.pairs.rules == 0)), inside)
-    return Knowledge(replace(learned.model, largest=largest), learned.expected, learned.shares)
+    found = group(ground.undecided(), close, weighing, None, run_tasks)
+    learned = estimated(found.label, salt, tally.and_also(found.inside.tally), found.inside.tally)
+    return Knowledge(replace(learned.model, largest=found.largest), learned.expected, learned.shares)
 
 
 def _sampled(stored: StoredPeople, run_tasks: RunTasks) -> Sample:

@@ -20,6 +20,7 @@ from onefold_workers.identity.people import People, Rows, mixed
 from onefold_workers.identity.tasks import RunTasks, run
 
 Keys = npt.NDArray[np.uint64]
+Sizes = npt.NDArray[np.int64]
 Facts = dict[str, int]
 RULE_BITS, ROW_BITS = 6, 29
 _SHARE = 2_500_000
@@ -46,11 +47,14 @@ def find_candidates(
     shares = max(1, -(-stored.size // _SHARE))
     limit = budget * stored.size + 20_000
     parts = [(n, s) for n in range(len(rules)) for s in range(shares)]
+    blocked: list[tuple[Handle, Handle] | None] = [None] * len(parts)
     if shares > 1 and any(not r.cap for r in rules):
-        found = run(run_tasks, _sizes, [(stored, rules[n], s, shares) for n, s in parts])
-        counts = [sum(f for f, (m, _) in zip(found, parts, strict=True) if m == n) for n in range(len(rules))]
+        found = run(run_tasks, _block, [(stored, rules[n], s, shares) for n, s in parts])
+        counts = [sum(f for (_, f), (m, _) in zip(found, parts, strict=True) if m == n) for n in range(len(rules))]
         rules = tuple(r if r.cap else replace(r, cap=_cap(c, limit)) for r, c in zip(rules, counts, strict=True))
-    done = run(run_tasks, _run_rule, [(stored, rules[n], n, s, shares, limit) for n, s in parts])
+        blocked = [b for b, _ in found]
+    tasks = [(stored, rules[n], n, s, shares, b, limit) for (n, s), b in zip(parts, blocked, strict=True)]
+    done = run(run_tasks, _run_rule, tasks)
     report: dict[str, Facts] = {}
     caps: dict[int, int] = {}
     for (n, _), (_, facts, cap) in zip(parts, done, strict=True):
@@ -111,34 +115,41 @@ def rule_keys(people: People, keys: KeyMaker, rule: Rule) -> tuple[Rows, Keys]:
     return rows, key[rows]
 
 
-def _share_of(stored: StoredPeople, rule: Rule, share: int, shares: int) -> tuple[Rows, Keys, KeyMaker]:
-    people = stored.open()
-    maker = KeyMaker(people)
-    rows, key = rule_keys(people, maker, rule)
+def _blocks_of(people: People, keys: KeyMaker, rule: Rule, share: int, shares: int) -> tuple[Rows, Sizes]:
+    rows, key = rule_keys(people, keys, rule)
     if shares > 1:
         mine = (key >> np.uint64(40)) % np.uint64(shares) == np.uint64(share)
         rows, key = rows[mine], key[mine]
-    return rows, key, maker
+    return blocks(rows, key)
 
 
-def _sizes(task: tuple[StoredPeople, Rule, int, int]) -> npt.NDArray[np.int64]:
-    rows, key, _ = _share_of(*task)
-    return _histogram(blocks(rows, key)[1])
+def _block(task: tuple[StoredPeople, Rule, int, int]) -> tuple[tuple[Handle, Handle], Sizes]:
+    """The blocks of a share, laid down, and how many there are of each size."""
+    stored, rule, share, shares = task
+    people, put = stored.open(), stored.desk.put
+    rows, sizes = _blocks_of(people, KeyMaker(people), rule, share, shares)
+    return (put(rows.astype(np.int32)), put(sizes.astype(np.int32))), _histogram(sizes)
 
 
-def _run_rule(task: tuple[StoredPeople, Rule, int, int, int, float]) -> tuple[Handle, Facts, int]:
-    stored, rule, number, share, shares, limit = task
-    rows, key, maker = _share_of(stored, rule, share, shares)
-    pairs, facts, cap = _pairs_of(rows, key, maker, rule, limit)
+def _run_rule(
+    task: tuple[StoredPeople, Rule, int, int, int, tuple[Handle, Handle] | None, float],
+) -> tuple[Handle, Facts, int]:
+    stored, rule, number, share, shares, blocked, limit = task
+    people = stored.open()
+    keys = KeyMaker(people)
+    if blocked is None:
+        rows, sizes = _blocks_of(people, keys, rule, share, shares)
+    else:
+        rows, sizes = (np.asarray(stored.desk.get(h), dtype=np.int64) for h in blocked)
+    pairs, facts, cap = _pairs_of(rows, sizes, keys, rule, limit)
     pairs |= np.uint64(number)
     pairs.sort()
     return stored.desk.put(pairs), facts, cap
 
 
-def _pairs_of(rows: Rows, key: Keys, keys: KeyMaker, rule: Rule, limit: float) -> tuple[Keys, Facts, int]:
+def _pairs_of(rows: Rows, sizes: Sizes, keys: KeyMaker, rule: Rule, limit: float) -> tuple[Keys, Facts, int]:
     facts = {"pairs": 0, "refined_blocks": 0, "skipped_blocks": 0, "skipped_pairs": 0}
     refine = list(rule.refine)
-    rows, sizes = blocks(rows, key)
     cap = rule.cap or _cap(_histogram(sizes), limit)
     found = []
     while True:
@@ -165,7 +176,7 @@ def _pairs_of(rows: Rows, key: Keys, keys: KeyMaker, rule: Rule, limit: float) -
     return pairs, facts, cap
 
 
-def blocks(rows: Rows, key: Keys) -> tuple[Rows, npt.NDArray[np.int64]]:
+def blocks(rows: Rows, key: Keys) -> tuple[Rows, Sizes]:
     """Rows ordered by block, blocks of one left out; and the blocks' sizes."""
     order = np.argsort(key, kind="stable")
     rows, key = rows[order], key[order]
@@ -177,7 +188,7 @@ def blocks(rows: Rows, key: Keys) -> tuple[Rows, npt.NDArray[np.int64]]:
     return rows[np.repeat(kept, sizes)], sizes[kept]
 
 
-def _histogram(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _histogram(sizes: Sizes) -> Sizes:
     """How many blocks there are of each size; all above the largest cap together."""
     return np.bincount(np.minimum(sizes, _LARGEST_CAP + 1), minlength=_LARGEST_CAP + 2)
 
@@ -190,7 +201,7 @@ def _cap(counts: npt.NDArray[Any], limit: float) -> int:
     return max(int(fit[-1]) if fit.size else 0, _SMALLEST_CAP)
 
 
-def _within(rows: Rows, sizes: npt.NDArray[np.int64]) -> Keys:
+def _within(rows: Rows, sizes: Sizes) -> Keys:
     """All pairs inside each block, packed as left, right and room for a rule."""
     left_in_block = np.repeat(sizes, sizes) - _places(sizes) - 1
     first = np.repeat(np.arange(len(rows)), left_in_block)
@@ -201,7 +212,7 @@ def _within(rows: Rows, sizes: npt.NDArray[np.int64]) -> Keys:
     return np.asarray(packed[low != high])
 
 
-def _places(sizes: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _places(sizes: Sizes) -> Sizes:
     """0, 1, …, n-1 for each size n, one after the other."""
     ends = np.cumsum(sizes)
     total = int(ends[-1]) if len(ends) else 0

@@ -276,11 +276,14 @@ def profiles(people: People, apart: Rows) -> tuple[Rows, Rows]:
 
 def mixed(key: npt.NDArray[np.uint64], codes: npt.NDArray[np.integer]) -> npt.NDArray[np.uint64]:
     """The key with further codes mixed in (splitmix64 finaliser, Steele et al. 2014)."""
-    z = (
-        key * np.uint64(0x9E3779B97F4A7C15)
-        + codes.astype(np.int64).astype(np.uint64)
-        + np.uint64(0x632BE59BD9B4E019)
-    )
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
+    z = key * np.uint64(0x9E3779B97F4A7C15)
+    z += codes.astype(np.int64).view(np.uint64)
+    z += np.uint64(0x632BE59BD9B4E019)
+    for shift, factor in (
+        (30, 0xBF58476D1CE4E5B9),
+        (27, 0x94D049BB133111EB),
+        (31, 1),
+    ):  # in place: fresh pages cost
+        z ^= z >> np.uint64(shift)
+        z *= np.uint64(factor)
+    return z

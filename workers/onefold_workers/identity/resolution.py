@@ -18,17 +18,11 @@ from onefold_storage.errors import BadInput
 from onefold_workers.identity.blocking import MAX_RULES, Rule, derive_rules
 from onefold_workers.identity.clustering import numbered
 from onefold_workers.identity.coding import StoredPeople, code_people, forget, keep_rows
-from onefold_workers.identity.comparing import (
-    Weighing,
-    compare_candidates,
-    together,
-    weigh_pairs,
-    weigh_shares,
-)
+from onefold_workers.identity.comparing import Weighing, compare_candidates, weigh_pairs, weigh_shares
 from onefold_workers.identity.conflicts import of_profiles, own_keys, sole_holders
 from onefold_workers.identity.desk import Desk, InFolder, InMemory
 from onefold_workers.identity.frequencies import known_shares
-from onefold_workers.identity.grouping import BIRTH, NONE, Ground, clustered, completed
+from onefold_workers.identity.grouping import NONE, Ground, group
 from onefold_workers.identity.keeping import Kept
 from onefold_workers.identity.learning import Knowledge, learn
 from onefold_workers.identity.marking import mark, set_apart
@@ -36,13 +30,17 @@ from onefold_workers.identity.model import IdentityModel
 from onefold_workers.identity.pairing import find_candidates
 from onefold_workers.identity.people import People, Rows, profiles
 from onefold_workers.identity.reporting import edges, figures
+from onefold_workers.identity.shares import BIRTH
 from onefold_workers.identity.tasks import RunTasks
+from onefold_workers.identity.text import Codes
 from onefold_workers.identity.weights import CERTAIN, Bits, has_own_value, log2, tells_a_person
 
 PAIRS_PER_RECORD = 3.0
 FEW = 1_000
 FEW_COPIES = 20
 """Copies of a record with an email or identifier up to which they are taken for one person before learning."""
+_LOOKED_AT = ("record_key", "external_ids")
+"""Columns that are looked at once all are coded."""
 
 
 @dataclass(frozen=True)
@@ -94,9 +92,11 @@ def resolve(
         BadInput: `record_key` is missing or null somewhere.
     """
     _check(records)
-    ordered = _ordered(records)
+    records = _ordered(records)
     with _desk(scratch) as desk:
-        return _resolve(ordered, desk, model, evidence, run_tasks, rules, threshold, salt, many, keep)
+        everyone = code_people(records, None, desk, run_tasks)
+        records = records.select(c for c in _LOOKED_AT if c in records.columns)  # the others lie coded on the desk
+        return _resolve(records, everyone, model, evidence, run_tasks, rules, threshold, salt, many, keep)
 
 
 @contextmanager
@@ -115,8 +115,8 @@ def _desk(scratch: Path | None) -> Iterator[Desk]:
 
 
 def _resolve(
-    ordered: pl.DataFrame,
-    desk: Desk,
+    records: pl.DataFrame,
+    everyone: StoredPeople,
     model: IdentityModel | None,
     evidence: pl.DataFrame | None,
     run_tasks: RunTasks,
@@ -126,8 +126,7 @@ def _resolve(
     many: Sequence[str],
     keep: bool,
 ) -> Resolution:
-    keys = ordered["record_key"]
-    everyone = code_people(ordered, None, desk, run_tasks)
+    keys, desk = records["record_key"], everyone.desk
     must, cannot = decided_rows(keys, evidence)
     decided = np.unique(np.concatenate([must.ravel(), cannot.ravel()]))
     first, place = profiles(everyone.open(), decided)
@@ -136,16 +135,11 @@ def _resolve(
     if model is None:
         rich |= (copies <= FEW_COPIES) & has_own_value(everyone.open())[first]
     stored = keep_rows(everyone, first, np.where(rich, 1.0, copies), run_tasks)
-    people = stored.open()
-    ground = Ground(
-        people.fields,
-        place[must],
-        place[cannot],
-        of_profiles(sole_holders(ordered, many), place, stored.size),
-        np.where(rich, copies, 1),
-        people.columns[BIRTH].known if BIRTH in people.columns else np.zeros(stored.size, dtype=bool),
-    )
-    chosen = _rules(people, model) if rules is None or model is not None else rules
+    forget()
+    holders = of_profiles(sole_holders(records, many), place, stored.size)
+    ground = _ground(stored.open(), place[must], place[cannot], holders, np.where(rich, copies, 1))
+    chosen = _rules(stored.open(), model) if rules is None or model is not None else rules
+    forget()
     candidates = find_candidates(stored, chosen, _budget(stored.size), run_tasks)
     if model is None:
         shares, _, _ = compare_candidates(stored, candidates, run_tasks)
@@ -157,29 +151,34 @@ def _resolve(
         model = _with_threshold(model, threshold)
         knowledge = Knowledge(model, {}, known_shares(stored, model, np.flatnonzero(copies > 1), run_tasks))
         weighing = _weighing_of(stored, model, knowledge)
-        _, parts, histogram = compare_candidates(stored, candidates, run_tasks, weighing)
-        close = together(parts)
+        _, close, histogram = compare_candidates(stored, candidates, run_tasks, weighing)
     # From here on all follows from the model and the records, so that another run under the model agrees.
     rich = _rich(everyone.open(), len(keys), model)[first]
+    forget()
     ground = replace(ground, copies=np.where(rich, copies, 1))
-    near, component, _ = completed(ground, close, weighing, model.largest, run_tasks)
-    label = clustered(ground, near, component, model.threshold, desk, run_tasks)
+    found = group(ground, close, weighing, model.largest, run_tasks)
     own = copies_weight(weighing, copies, rich, run_tasks)
-    cluster = spread_over(label, place, first, own, model.threshold)
-    inner = near.at(near.pairs.rules == 0)
-    found = together([close, inner])
-    likely = int((found.weight > model.threshold).sum())
-    report = figures(cluster, stored, candidates, inner.pairs.size, histogram, likely, knowledge.expected, model)
-    table = edges(keys, first, place, found, own, copies, model, candidates.rules)
+    cluster = spread_over(found.label, place, first, own, model.threshold)
+    likely = sum(c.above for c in close) + found.inside.above
+    report = figures(
+        cluster, stored, candidates, found.inside.further, histogram, likely, knowledge.expected, model
+    )
+    pairs = (desk.get(handle) for handle in [*(c.rows for c in close), *found.further])
+    table = edges(keys, first, place, pairs, own, copies, model, candidates.rules)
     kept = None
     if keep and candidates.rules == model.rules:
         marked = mark(everyone, model.rules, everyone.columns, model.salt, run_tasks)
         profile = set_apart(marked.profile, decided, keys, model.salt)
         lead = first[place] == np.arange(len(keys))
-        own_schemes = own_keys(ordered, many)
+        own_schemes = own_keys(records, many)
         fields = tuple(everyone.columns)
-        kept = Kept(keys, component[place], cluster, lead, profile, marked.keys, fields, own_schemes)
+        kept = Kept(keys, found.component[place], cluster, lead, profile, marked.keys, fields, own_schemes)
     return Resolution(pl.DataFrame({"record_key": keys, "cluster": cluster}), table, model, report, kept)
+
+
+def _ground(people: People, must: Rows, cannot: Rows, holders: Codes, copies: Rows) -> Ground:
+    born = people.columns[BIRTH].known if BIRTH in people.columns else np.zeros(people.size, dtype=bool)
+    return Ground(people.fields, must, cannot, holders, copies, born)
 
 
 def _rich(people: People, records: int, model: IdentityModel | None) -> npt.NDArray[np.bool_]:
