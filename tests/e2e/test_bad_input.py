@@ -258,7 +258,8 @@ def test_link_names_the_file_and_the_column(new_home: Callable[..., Any], tmp_pa
     other.write_text("a,b\n1,2\n")
     assert "other.csv: column id, name" in home.refused("link", str(other), *given)
     (tmp_path / "latin.csv").write_bytes(GOOD.replace("Person7,", "José,").encode("latin-1"))
-    assert "latin.csv: cannot be read" in home.refused("link", str(tmp_path / "latin.csv"), *given)
+    told = home.refused("link", str(tmp_path / "latin.csv"), *given)
+    assert "latin.csv: row 8 (line 9): expected UTF-8 text" in told and "encoding: cp1252" in told
     assert not (tmp_path / "out.parquet").exists()
 
 
