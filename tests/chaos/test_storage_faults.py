@@ -50,7 +50,7 @@ minio_cluster, under_fire = module("minio_cluster.py"), module("chaos/storage_un
 SOURCES, VISITS = under_fire.program.SOURCES, under_fire.program.VISITS
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def storage(free_port: Callable[[], int], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     folder = tmp_path_factory.mktemp("fire")
     programs = TESTS.parent / ".tools" / "minio"
