@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from onefold_storage.errors import BadInput
+from onefold_storage.faults import told
 from onefold_storage.objects import Objects
 
 _ROW_GROUP = 131_072
@@ -69,6 +70,7 @@ class PartWriter:
         self._waiting: list[pa.Table] = []
         self._waits = self._bytes = 0
 
+    @told()
     def write(self, rows: pa.Table) -> None:
         """Append rows, which must have the schema's columns; other types are cast safely."""
         rows = conform(rows, self._schema, self._table)
@@ -82,6 +84,7 @@ class PartWriter:
         if self._rows >= _TARGET_ROWS:
             self._close()
 
+    @told()
     def close(self) -> list[Part]:
         """Finish the last file and return every part, each durable."""
         self._close()

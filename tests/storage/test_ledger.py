@@ -35,6 +35,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     with engine.begin() as connection:
         connection.execute(text("DROP SCHEMA public CASCADE"))  # whatever other files of tests left
         connection.execute(text("CREATE SCHEMA public"))
+        connection.execute(text("GRANT USAGE ON SCHEMA public TO public"))  # as it was
     engine.dispose()
     return address
 

@@ -19,8 +19,9 @@ import pytest
 
 from onefold_storage.buckets import prepare
 from onefold_storage.capacity import of_information
-from onefold_storage.expansion import drains, rebalances, start_drain
+from onefold_storage.expansion import drains, rebalances, start_drain, wait_for_pools
 from onefold_storage.installation import Installation
+from onefold_storage.minio_admin import AdminApi
 from onefold_storage.minio_figures import of_figures, read_figures
 from onefold_storage.room import room
 
@@ -144,6 +145,8 @@ def test_two_writers_on_two_pools_lose_no_commit(site: Any) -> None:
         "    lake.append(D.name, pa.Table.from_pylist([row], D.arrow))\n"
     )
     ends = [f"http://{site.cluster.nodes[n].address}" for n in (0, 5)]
+    for end in ends:  # each has met all the others
+        wait_for_pools(AdminApi(end, growing.ROOT_USER, growing.ROOT_PASSWORD), 2, 120, lambda _seen: None)
     writers = [
         subprocess.Popen(
             [sys.executable, "-c", program, str(n)],
