@@ -1,7 +1,7 @@
 """Three files side by side on two cores: two that compute, and one of those that mostly wait for servers to fail.
 
-A pytest plugin for `pytest -p lanes -n 3 --dist loadfile`. The last lane takes the files below and nothing else, so
-that clusters of storage nodes neither stand beside each other nor keep a core idle.
+A pytest plugin for `pytest -p lanes -n 3 --dist loadfile`. The last lane takes the files below, one after the other,
+so that clusters of storage nodes neither stand beside each other nor keep a core idle; then it helps the others.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from xdist.scheduler import LoadFileScheduling
 LANES = 3
 WAITING = (
     "tests/chaos/test_storage_faults.py",
-    "tests/infra/test_pool_plan.py",
     "tests/infra/test_up_local.py",
     "tests/storage/test_pool_growth.py",
     "tests/storage/test_bucket_faults.py",
@@ -24,30 +23,22 @@ WAITING = (
     "tests/platform/test_api_ingest_faults.py",
     "tests/workers/connectors/test_bad_servers.py",
     "tests/workers/connectors/test_pace.py",
+    "tests/infra/test_pool_plan.py",  # last: it uses what test_compose_schema.py builds
 )
 
 
 class Lanes(LoadFileScheduling):
-    """Files by the order of their names; those that wait one after the other, in a lane of their own."""
+    """Files by the order of their names; the last lane begins with those that wait, in the order above."""
 
     def _assign_work_unit(self, node: Any) -> None:
-        if fitting := self._fitting(node):
+        if fitting := self._fitting(waits=node.gateway.id == f"gw{LANES - 1}"):
             self.workqueue.move_to_end(fitting, last=False)
         super()._assign_work_unit(node)
 
-    def _reschedule(self, node: Any) -> None:
-        if self._waits(node) and self.workqueue and not self._fitting(node) and not node.shutting_down:
-            node.shutdown()  # it finishes what it has
-            return
-        super()._reschedule(node)
-
-    def _fitting(self, node: Any) -> str | None:
-        """The next file for this lane."""
-        waits = self._waits(node)
-        return next((file for file in self.workqueue if (file in WAITING) == waits), None)
-
-    def _waits(self, node: Any) -> bool:
-        return bool(node.gateway.id == f"gw{LANES - 1}")
+    def _fitting(self, *, waits: bool) -> str | None:
+        """The next file for a lane; None where there is none of its kind, and any will do."""
+        files = WAITING if waits else self.workqueue
+        return next((file for file in files if file in self.workqueue and (file in WAITING) == waits), None)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Lanes:
