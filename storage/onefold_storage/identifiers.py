@@ -41,8 +41,8 @@ def hashed_columns(contract: Contract) -> Iterator[tuple[str, str, str]]:
 
 def identifiers_of_kind(rows: pl.DataFrame, name: str, kind: str) -> pl.Series:
     """A column's identifiers in the normal form of their kind; null where a row has none."""
-    values = rows.select(pl.col(name).cast(pl.String).alias("value")).select(normal_form(kind)).to_series()
-    return values.replace("", None)
+    value = normal_form(kind, name)
+    return rows.select(pl.when(value != "").then(value).alias("value")).to_series()
 
 
 def record_keys(rows: pl.DataFrame, key: tuple[str, ...]) -> pl.Series:
@@ -62,9 +62,9 @@ def record_columns(contract: Contract) -> list[tuple[str, tuple[str, ...]]]:
     return list(found)
 
 
-def normal_form(kind: str) -> pl.Expr:
-    """The form of `value` that is hashed: emails in lower case, phones as nine digits, others trimmed."""
-    value = pl.col("value").str.strip_chars()
+def normal_form(kind: str, name: str = "value") -> pl.Expr:
+    """The form of a column that is hashed: emails in lower case, phones as nine digits, others trimmed."""
+    value = pl.col(name).cast(pl.String).str.strip_chars()
     if kind == "email":
         return value.str.to_lowercase()
     if kind == "phone":

@@ -94,7 +94,12 @@ class Installation:
 
     @cached_property
     def lander(self) -> Lander:
-        """What lands deliveries."""
-        self.law.require_if_there()
+        """What lands deliveries.
+
+        Raises:
+            Conflict: as `ledger`, which may have been opened long ago.
+        """
+        if "ledger" in vars(self):
+            self.law.require_if_there()
         suppressor = Suppressor(self.ledger.suppression, self.keyed_hash)
         return Lander(self.lake, self.ledger.packages, self.clock, suppressor)

@@ -122,18 +122,19 @@ class Law:
         Raises:
             Conflict: it does not, or the secret is another one; says what to do.
         """
-        if not self._restoring and self._objects.size(RESTORING) is not None:
+        there = self._objects.keys(ROOT)
+        if not self._restoring and RESTORING in there:
             raise Conflict(
                 "a restore was cut off or still goes on, and who was erased since the backup is back until it ends: "
                 "run onefold restore again"
             )
-        written = self._objects.get(_MARK)
+        written = self._objects.get(_MARK) if _MARK in there else None
         if written and orjson.loads(written)["fingerprint"] != fingerprint(self._keyed()):
             raise Conflict(
                 "the installation's secret is not the one that wishes and erasures were kept with: nobody could be "
                 "found in them. Put the old `secret` back into the home (a backup holds it); nothing was changed"
             )
-        lacking = {kind: rows for kind in _TABLES if (rows := self._lacking(kind))}
+        lacking = {kind: rows for kind in _TABLES if (rows := self._lacking(kind, there))}
         if lacking:
             told = ", ".join(f"{rows} {kind}" for kind, rows in lacking.items())
             raise Conflict(
@@ -202,9 +203,9 @@ class Law:
             self._objects.put(f"{ROOT}/{kind}/{last:012d}.json", orjson.dumps(plain))
         return len(rows)
 
-    def _lacking(self, kind: str) -> int:
+    def _lacking(self, kind: str, there: list[str]) -> int:
         """How many rows of a kind the lake has and the ledger has not; only where the newest of them is missing."""
-        keys = self._objects.keys(f"{ROOT}/{kind}")
+        keys = [k for k in there if k.startswith(f"{ROOT}/{kind}/")]
         newest = _parsed(_TABLES[kind], self._objects.get(keys[-1])) if keys else []
         return self._missing(kind, _rows(self._objects, kind)) if self._missing(kind, newest[-100:]) else 0
 

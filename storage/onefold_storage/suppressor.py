@@ -65,9 +65,10 @@ class Lookup:
             return None
         gone = np.zeros(rows.num_rows, bool)
         for scheme, at, values in self._suspects(contract, rows):
-            hit = [v for v in values.drop_nulls().unique().to_list() if self._keyed.of(scheme, v) in self._hashes]
-            if hit:
-                gone[at[values.is_in(hit).fill_null(value=False).to_numpy()]] = True
+            found = values.to_list()
+            listed = {v for v in set(found) - {None} if self._keyed.of(scheme, v) in self._hashes}
+            if listed:
+                gone[at[[v in listed for v in found]]] = True
         return pa.array(gone) if gone.any() else None
 
     def _suspects(self, contract: Contract, rows: pa.Table) -> Iterator[tuple[str, Places, pl.Series]]:
