@@ -159,8 +159,9 @@ def read(path: Path) -> Contract:
     return parse(text, str(path))
 
 
+@lru_cache(maxsize=1000)
 def parse(text: str, where: str) -> Contract:
-    """Check the contract in `text`; `where` is how errors name it.
+    """Check the contract in `text`; `where` is how errors name it. The same text is checked once in a process.
 
     Raises:
         BadContract: as `read`.

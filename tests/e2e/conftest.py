@@ -104,17 +104,17 @@ def plain() -> Callable[[str], None]:
     return _plain
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def scheduler() -> Iterator[str]:
     """Address of a Dask scheduler with two warm workers, so that small runs need not wait for their own."""
-    from distributed import LocalCluster
+    from onefold_workers.cluster import cluster
+    from onefold_workers.settings import WorkerSettings
 
-    where = {"host": "127.0.0.1", "dashboard_address": "127.0.0.1:0"}
-    with LocalCluster(n_workers=2, threads_per_worker=1, processes=True, silence_logs=50, **where) as local:
-        yield local.scheduler_address
+    with cluster(WorkerSettings(dask_workers=2)) as client:
+        yield str(client.scheduler_info()["address"])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def new_home(
     prefect_server: PrefectServer, scheduler: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., Home]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from onefold_flows.settings import FlowsSettings
 from onefold_storage import compaction
 from onefold_storage.installation import Installation
 from onefold_storage.settings import StorageSettings
+from onefold_workers.cluster import cluster
 
 pytestmark = [pytest.mark.needs_prefect, pytest.mark.needs_dask]
 
@@ -33,6 +35,14 @@ customProperties:
 """
 
 
+@pytest.fixture
+def workers() -> Iterator[None]:
+    """Workers for all the flows of a test: each would start its own."""
+    with cluster():
+        yield
+
+
+@pytest.mark.usefixtures("workers")
 def test_nothing_is_computed_again_because_of_maintenance(
     prefect_server: PrefectServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from onefold_workers.additive import Additive, Floats, bins
@@ -80,6 +79,11 @@ def _codes(values: Floats, edges: tuple[Floats, ...]) -> Floats:
 
 
 def _boosted(rows: Rows, edges: tuple[Floats, ...], classify: bool, rounds: int) -> Any:
+    from sklearn.ensemble import (  # here: half a second that only who learns has to wait
+        HistGradientBoostingClassifier,
+        HistGradientBoostingRegressor,
+    )
+
     kind = HistGradientBoostingClassifier if classify else HistGradientBoostingRegressor
     booster = kind(
         loss="log_loss" if classify else "absolute_error",
