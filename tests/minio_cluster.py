@@ -1,4 +1,4 @@
-"""A real MinIO cluster of processes on this machine: pools of four nodes with two drives each, on 127.0.0.1.
+"""A real MinIO cluster of processes on this machine: pools of four nodes with two drives each.
 
     with MinioCluster(folder, programs, free_port) as cluster:
         cluster.start()
@@ -7,12 +7,14 @@
         cluster.admin("info")    # mc admin info, as JSON
 
 Drives are small file systems of their own (tmpfs) where this user may mount them, so that they fill by themselves
-and pools differ; else folders of one disk (`own_drives` says which).
+and pools differ; else folders of one disk (`own_drives` says which). Each cluster has a loopback address of its own:
+the port of a node that was killed is nobody else's until the node is back.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import shutil
@@ -29,6 +31,7 @@ import yaml
 
 ROOT_USER, ROOT_PASSWORD = "test-root", "test-root-password"
 NODES, DRIVES = 4, 2
+_count = itertools.count(1)
 
 
 @dataclass
@@ -36,14 +39,10 @@ class Node:
     """One server process with its drives; `pool` counts all pools that were ever made, from 0."""
 
     pool: int
-    port: int
+    address: str
     folder: Path
     process: subprocess.Popen[bytes] | None = None
     drives: list[Path] = field(default_factory=list)
-
-    @property
-    def address(self) -> str:
-        return f"127.0.0.1:{self.port}"
 
 
 class MinioCluster:
@@ -67,6 +66,7 @@ class MinioCluster:
         self.pools: list[list[str]] = []
         self._serials: list[int] = []
         self._made = 0
+        self._host = f"127.{128 + os.getpid() // 256 % 127}.{os.getpid() % 256}.{next(_count)}"
         self.add_nodes()
 
     def __enter__(self) -> Self:
@@ -86,7 +86,8 @@ class MinioCluster:
         pool, (nodes, drives) = self._made, self._shape
         args = []
         for number in range(nodes):
-            node = Node(pool, self._free_port(), self.folder / f"pool{pool}-node{number}")
+            address = f"{self._host}:{self._free_port()}"
+            node = Node(pool, address, self.folder / f"pool{pool}-node{number}")
             for drive in range(drives):
                 path = node.folder / f"drive{drive}"
                 self._make_drive(path)

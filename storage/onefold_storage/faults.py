@@ -16,7 +16,7 @@ _ENGINES = ("Generic S3 error", "object-store error", "Kernel error", "Error per
 _LIBRARIES = ("botocore.", "aiohttp.", "s3fs.")
 _PLACE = re.compile(r"(https?://)(?:[^/\s@]*@)?([^/\s?]+)(?:/([^/?\s]+))?")
 _CODE = re.compile(r"<Code>([A-Za-z]+)</Code>|AWS Error ([A-Z_]+)")
-_LOST = re.compile(r"(?:File not found:|Object at location) (\S*_delta_log/\S+)")
+_LOST = re.compile(r"(?:File not found:|Object at location) (\S*_delta_log/\S+|\S+\.parquet)")
 _REFUSED = (
     "403 Forbidden",
     "(HTTP status 403)",

@@ -140,7 +140,7 @@ class Site:
         """Wait until it is so."""
         end = time.monotonic() + seconds
         while not there():
-            assert time.monotonic() < end, why()
+            assert time.monotonic() < end, f"{why()} (processes: {[p.exitcode for p in self._running]})"
             time.sleep(0.05)
 
     def full_drives(self) -> int:

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pytest
 
 from onefold_storage.errors import Forbidden, NotFound, OnefoldError, Unavailable
-from onefold_storage.faults import fault_of
+from onefold_storage.faults import fault_of, told
 from onefold_storage.installation import Installation
 from onefold_storage.objects import filesystem
 from onefold_storage.settings import StorageSettings
@@ -139,6 +139,21 @@ def test_a_server_that_stalls_is_given_up_by_every_way_in(
     gateway.mood("pass")
     assert installation.lander.land(make_contract(), make_delivery({"id": [2], "name": ["a"]})).landed == 1
     assert _landed(installation) == [1, 2], "as soon as it answers, all goes on"
+
+
+def test_a_part_that_is_listed_and_not_given_is_storage_at_fault(bucket: dict[str, Any], tmp_path: Path) -> None:
+    """As with half of the nodes away, for parts that a put had brought to few of the others."""
+    lake = Installation(StorageSettings(home=tmp_path, **bucket)).lake
+    lake.append(SEGMENTS, pa.table({"golden_id": ["a"], "segment": ["all"], "as_of": [NOW]}))
+    ((part, _),) = lake.standing(SEGMENTS)
+    lake.objects.delete(f"{SEGMENTS}/{part}")
+    ways: tuple[Callable[[], Any], ...] = (
+        lambda: lake.handle(SEGMENTS).delete("golden_id = 'a'"),
+        lake.scan(SEGMENTS).collect,
+    )
+    for way in ways:
+        with pytest.raises(Unavailable, match=rf"storage lists \S*{part} and cannot give it"), told():
+            way()
 
 
 def _command(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
