@@ -150,7 +150,10 @@ class Site:
         ).drives_full
 
     def heal(self) -> None:
-        """Until every object lies on every drive, as an administrator would after nodes were away."""
+        """Until every object lies on every drive, as an administrator would after nodes were away.
+
+        What was written meanwhile may lie on five drives of eight, and be out of reach when another node goes.
+        """
         api = AdminApi(self.storage.endpoint, "test-root", "test-root-password")
 
         def whole() -> bool:

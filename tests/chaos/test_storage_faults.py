@@ -139,6 +139,7 @@ def node_killed(site: Any, chance: random.Random, _long: bool) -> None:
 
 
 def node_and_lander_killed(site: Any, chance: random.Random, _long: bool) -> None:
+    site.heal()
     lander = site.start("land")
     time.sleep(chance.uniform(0.05, 1.5))
     site.cluster.kill(chance.randrange(4))
@@ -180,6 +181,7 @@ def storage_frozen(site: Any, chance: random.Random, long: bool) -> None:
 
 def one_node_gone(site: Any, chance: random.Random, _long: bool) -> None:
     """Landing goes on, and so does a lander that begins without the node."""
+    site.heal()
     site.start("land")
     site.wait_for(1, *SOURCES)
     site.cluster.kill(chance.randrange(4))
@@ -190,10 +192,7 @@ def one_node_gone(site: Any, chance: random.Random, _long: bool) -> None:
 
 
 def two_nodes_gone(site: Any, chance: random.Random, _long: bool) -> None:
-    """Reads go on; packages are refused by a clear error, events wait in the log; both go on when the nodes are back.
-
-    What was written while others were away is healed first: else too few of the drives that are left may hold it.
-    """
+    """Reads go on; packages are refused by a clear error, events wait in the log; both go on when the nodes are back."""
     site.heal()
     site.start("land")
     site.start("events")
