@@ -315,3 +315,18 @@ def _until(true: Callable[[], bool], seconds: float = 10) -> None:
     while not true():
         assert time.monotonic() < end, "did not happen in time"
         time.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/v1/scores/churn?channel=email&data_use=marketing&segmant=loyal", "segmant: no such query parameter"),
+        ("/v1/customers/g0000003?limit=1", "limit: no such query parameter"),
+        ("/v1/segments?a%20b=1", "?: no such query parameter; there are none"),
+    ],
+)
+def test_a_filter_that_is_misspelt_is_refused(ask: Ask, path: str, told: str) -> None:
+    """It would be no filter, and the list longer than was asked for."""
+    answer = ask("GET", path)
+    assert answer.status_code == 422
+    assert answer.json()["error"]["message"].startswith(told)

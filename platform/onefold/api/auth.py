@@ -14,6 +14,7 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 from starlette.datastructures import Headers
 
 from onefold.api.context import Shared
+from onefold.api.errors import NAME, FieldError
 from onefold_storage.errors import Forbidden, Unauthorised
 from onefold_storage.keys import Key, Keys
 from onefold_storage.scopes import SCOPES, lacking
@@ -117,16 +118,30 @@ def caller(
 
 
 def needs(scope: str) -> Any:
-    """A dependency: the caller's key, which carries the scope.
+    """A dependency: the caller's key, which carries the scope; what the caller asks for is then looked at.
 
     Raises:
         Forbidden: it does not.
+        FieldError: a query parameter is none of the route's.
     """
     assert scope in SCOPES, scope
 
-    def checked(key: Annotated[Key, Depends(caller)]) -> Key:
+    def checked(request: Request, key: Annotated[Key, Depends(caller)]) -> Key:
         if not key.may(scope):
             raise Forbidden(lacking(scope))
+        _refuse_unknown(request)
         return key
 
     return Depends(checked)
+
+
+def _refuse_unknown(request: Request) -> None:
+    """A filter that is misspelt would be no filter: the answer would hold more than was asked for."""
+    known = {p.alias for p in request.scope["route"].dependant.query_params}
+    unknown = request.query_params.keys() - known
+    if unknown:
+        name = min(unknown)
+        raise FieldError(
+            name if NAME.match(name) else "?",
+            f"no such query parameter; there are {', '.join(sorted(known)) or 'none'}",
+        )

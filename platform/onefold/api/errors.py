@@ -19,7 +19,7 @@ from onefold_storage.errors import OnefoldError, TooMany
 
 _log = logging.getLogger(__name__)
 _HTTP = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported"}
-_NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")
+NAME = re.compile(r"^[A-Za-z_][A-Za-z0-9_]{0,63}$")
 _WORDS = re.compile(r"(?<!^)(?=[A-Z])")
 # What pydantic says about these holds no value; any other kind is told by its type alone.
 _SAID = re.compile(
@@ -73,7 +73,7 @@ def _invalid(request: Request, error: Exception) -> Answer:
     parts = [str(p) for p in first["loc"]]
     if parts[0] in ("query", "body", "path", "header") and len(parts) > 1:
         parts = parts[1:]
-    field = ".".join(p if _NAME.match(p) or p.isdigit() else "?" for p in parts)
+    field = ".".join(p if NAME.match(p) or p.isdigit() else "?" for p in parts)
     said = str(first["msg"]) if _SAID.match(kind) else f"is not valid ({kind})"
     return problem(422, "bad_input", f"{field}: {said}", field)
 
