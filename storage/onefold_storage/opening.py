@@ -5,13 +5,18 @@ See `torn.py` for the first and `heads.py` for the second. On this machine's dis
 
 from __future__ import annotations
 
+import time
+
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
 
-from onefold_storage.errors import NotFound
+from onefold_storage.errors import NotFound, Unavailable
 from onefold_storage.heads import FileHeads, TableHeads
 from onefold_storage.objects import Objects
 from onefold_storage.torn import hidden, mend, mend_checkpoint, torn_checkpoint, torn_version, unread
+
+_PAUSE = 0.5
+"""Seconds between two looks at a table of which storage shows too little."""
 
 
 class Opening:
@@ -19,14 +24,32 @@ class Opening:
 
     def __init__(self, root: str, options: dict[str, str], objects: Objects, heads: FileHeads | TableHeads) -> None:
         self._root, self._options, self._objects, self._heads = root, options, objects, heads
+        self._patience = float(options.get("retry_timeout", "120s").rstrip("s"))
 
     def newest(self, name: str, kept: DeltaTable | None, *, held: bool) -> DeltaTable:
         """The table as it is now; `kept`: a handle on it that is brought up to date instead.
+
+        A node that has just come back does not give what was written without it until it has found the others: such a
+        table is looked at again, for as long as any request to storage is sent again.
 
         Raises:
             NotFound: there is no such table.
             Unavailable: storage does not show a commit that was made.
         """
+        end = time.monotonic() + self._patience
+        while True:
+            try:
+                return self._newest(name, kept, held=held)
+            except (Unavailable, DeltaError) as error:
+                if (
+                    time.monotonic() > end
+                    or self._objects.local
+                    or not (isinstance(error, Unavailable) or unread(error))
+                ):
+                    raise
+            time.sleep(_PAUSE)
+
+    def _newest(self, name: str, kept: DeltaTable | None, *, held: bool) -> DeltaTable:
         try:
             if kept is None:
                 table = self._open(name)

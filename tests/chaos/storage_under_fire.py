@@ -20,7 +20,8 @@ import polars as pl
 
 from onefold_storage.buckets import prepare
 from onefold_storage.capacity import of_information
-from onefold_storage.errors import OnefoldError
+from onefold_storage.errors import OnefoldError, Unavailable
+from onefold_storage.faults import fault_of
 from onefold_storage.healing import heal
 from onefold_storage.installation import Installation
 from onefold_storage.minio_admin import AdminApi
@@ -183,7 +184,23 @@ class Site:
         assert not unclear, unclear
 
     def check(self) -> None:
-        """Every acknowledged row is there once, nothing else is but what is whole; and the book agrees."""
+        """Every acknowledged row is there once, nothing else is but what is whole; and the book agrees.
+
+        Nodes that have just met do not give every part at once.
+        """
+
+        def given() -> bool:
+            try:
+                self._reckon()
+            except Exception as error:
+                if not isinstance(fault_of(error) or error, Unavailable):
+                    raise
+                return False
+            return True
+
+        self.until(given, lambda: "not every part is given")
+
+    def _reckon(self) -> None:
         installation = Installation(self.patient)
         good, rows = program.ROWS - program.BAD, program.ROWS
         totals = installation.ledger.packages.totals()

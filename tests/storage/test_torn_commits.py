@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -226,6 +227,20 @@ def test_a_commit_that_was_acknowledged_and_is_not_shown_is_waited_for(torn: Tor
     torn.cluster.start(120)
     torn.land_again(3)
     assert torn.ids() == [1, 2, 3], "nothing that was acknowledged is lost"
+
+
+def test_a_node_that_comes_back_in_time_is_noticed_by_nobody(torn: Torn) -> None:
+    torn.land(1)
+    torn.land(2)
+    torn.leave(torn.version(), LISTED)
+    torn.cluster.kill(3)
+    with pytest.raises(Unavailable):
+        torn.ids()
+    torn.settings = torn.settings.model_copy(update={"s3_patience": 90.0})
+    back = threading.Timer(2, torn.cluster.start, (120,))
+    back.start()
+    assert torn.ids() == [1, 2], "whoever reads waits for it"
+    back.join()
 
 
 def test_a_lake_that_was_put_back_on_purpose_is_taken_as_it_is(torn: Torn) -> None:
