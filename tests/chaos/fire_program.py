@@ -31,7 +31,9 @@ from onefold_storage.spool_log import Writer, segments
 SOURCES, VISITS = ("one", "two"), "visits"
 ROWS, BAD = 20, 2
 """Rows of a package, and how many of them break the contract."""
-PATIENCE, BEHIND = 120.0, 2
+PATIENCE, BEHIND = 240.0, 2
+"""Seconds to wait at most, twice what MinIO keeps the lock of a node that was killed while it wrote (it looks once a
+minute for locks that are a minute old); and sealed segments that wait."""
 CONTRACT = """
 kind: DataContract
 apiVersion: v3.1.0

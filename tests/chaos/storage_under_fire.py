@@ -128,18 +128,17 @@ class Site:
         path = self.folder / "failures"
         return path.read_text().splitlines() if path.exists() else []
 
-    def wait_for(self, more: int, *sources: str, seconds: float = 90) -> None:
+    def wait_for(self, more: int, *sources: str) -> None:
         """Until so many packages or events more of each source are acknowledged."""
         goals = {s: len(self.acknowledged(s)) + more for s in sources}
         self.until(
             lambda: all(len(self.acknowledged(s)) >= goal for s, goal in goals.items()),
             lambda: f"nothing of {goals} is acknowledged: {self.failures()[-3:]}",
-            seconds,
         )
 
-    def until(self, there: Callable[[], bool], why: Callable[[], str], seconds: float = 90) -> None:
+    def until(self, there: Callable[[], bool], why: Callable[[], str]) -> None:
         """Wait until it is so."""
-        end = time.monotonic() + seconds
+        end = time.monotonic() + program.PATIENCE
         while not there():
             assert time.monotonic() < end, f"{why()} (processes: {[p.exitcode for p in self._running]})"
             time.sleep(0.05)
@@ -162,7 +161,7 @@ class Site:
                 return heal(api, "fire").left == 0
             return False
 
-        self.until(whole, lambda: "not everything heals", 180)
+        self.until(whole, lambda: "not everything heals")
 
     def add_files(self) -> None:
         """A file more for each source of files."""
