@@ -25,6 +25,7 @@ from onefold_storage.faults import fault_of
 from onefold_storage.healing import heal
 from onefold_storage.installation import Installation
 from onefold_storage.minio_admin import AdminApi
+from onefold_storage.objects import Objects
 from onefold_storage.settings import StorageSettings
 
 HERE = Path(__file__).parent
@@ -158,10 +159,18 @@ class Site:
 
         def whole() -> bool:
             with suppress(OnefoldError):  # nodes that have just started are still finding each other
-                return heal(api, "fire").left == 0
+                return all(map(self._reaches_every_drive, self.cluster.nodes)) and heal(api, "fire").left == 0
             return False
 
         self.until(whole, lambda: "not everything heals")
+
+    def _reaches_every_drive(self, node: Any) -> bool:
+        through = self.settings.model_copy(update={"s3_endpoint": f"http://{node.address}"})
+        objects, place = Objects(through.lake, through.storage_options), through.lake.removeprefix("s3://")
+        objects.put("probe", b"probe")
+        reached = [(drive / place / "probe").is_dir() for n in self.cluster.nodes for drive in n.drives]
+        objects.delete("probe")
+        return all(reached)
 
     def add_files(self) -> None:
         """A file more for each source of files."""
