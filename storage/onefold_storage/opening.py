@@ -13,6 +13,7 @@ from deltalake.exceptions import DeltaError, TableNotFoundError
 from onefold_storage.errors import NotFound, Unavailable
 from onefold_storage.heads import FileHeads, TableHeads
 from onefold_storage.objects import Objects
+from onefold_storage.settings import patience_of
 from onefold_storage.torn import hidden, mend, mend_checkpoint, torn_checkpoint, torn_version, unread
 
 _PAUSE = 0.5
@@ -24,7 +25,7 @@ class Opening:
 
     def __init__(self, root: str, options: dict[str, str], objects: Objects, heads: FileHeads | TableHeads) -> None:
         self._root, self._options, self._objects, self._heads = root, options, objects, heads
-        self._patience = float(options.get("retry_timeout", "120s").rstrip("s"))
+        self._patience = patience_of(options)
 
     def newest(self, name: str, kept: DeltaTable | None, *, held: bool) -> DeltaTable:
         """The table as it is now; `kept`: a handle on it that is brought up to date instead.

@@ -19,6 +19,7 @@ from s3fs import S3FileSystem
 from s3fs.errors import translate_boto_error
 
 from onefold_storage.errors import Forbidden, NotFound, Unavailable
+from onefold_storage.settings import patience_of
 
 _SLOWEST = 256 * 1024
 """Bytes a second that a body takes at least, on top of the wait for the answer."""
@@ -155,7 +156,7 @@ def file_system(options: dict[str, str]) -> PatientS3:
     timeout = float(options.get("timeout", "30s").rstrip("s"))
     return PatientS3(
         timeout=timeout,
-        patience=float(options.get("retry_timeout", "120s").rstrip("s")),
+        patience=patience_of(options),
         key=options.get("AWS_ACCESS_KEY_ID"),
         secret=options.get("AWS_SECRET_ACCESS_KEY"),
         client_kwargs=client | ({"endpoint_url": endpoint} if endpoint else {}),

@@ -149,14 +149,18 @@ class StorageSettings(BaseSettings):
         return FixedClock(self.now) if self.now else SystemClock()
 
 
+def patience_of(options: dict[str, str]) -> float:
+    """Seconds in which a request is sent again, by the storage options that `StorageSettings` gives."""
+    return float(options.get("retry_timeout", "120s").rstrip("s"))
+
+
 def reading_options(options: dict[str, str]) -> dict[str, int] | None:
     """What Polars needs beside the storage options: it knows patience by other names, and as numbers."""
     if not options:
         return None
-    patience = float(options.get("retry_timeout", "120s").rstrip("s"))
     return {
         "max_retries": 50,
-        "retry_timeout_ms": int(patience * 1000),
+        "retry_timeout_ms": int(patience_of(options) * 1000),
         "retry_init_backoff_ms": 50,
         "retry_max_backoff_ms": 5000,
     }
