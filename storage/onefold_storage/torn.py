@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 
 import orjson
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 
 from onefold_storage.clock import SystemClock
 from onefold_storage.errors import Unavailable
@@ -84,7 +85,7 @@ def mend_checkpoint(objects: Objects, name: str, version: int) -> None:
     """Make a checkpoint that was cut off once more, of the commits that it sums up; whoever makes it, it is the same.
 
     Raises:
-        DeltaError: they are not all there.
+        Unavailable: storage does not give all of these commits.
     """
     log = f"{name}/_delta_log"
     file = f"{version:020d}.checkpoint.parquet"
@@ -95,7 +96,10 @@ def mend_checkpoint(objects: Objects, name: str, version: int) -> None:
             part = key.rpartition("/")[2]
             if part[:20].isdigit() and int(part[:20]) <= version and part != file and (data := objects.get(key)):
                 (copy / part).write_bytes(data)
-        DeltaTable(folder).create_checkpoint()
+        try:
+            DeltaTable(folder, version=version).create_checkpoint()
+        except DeltaError as error:
+            raise hidden(name, version) from error
         objects.put(f"{log}/{file}", (copy / file).read_bytes())
 
 

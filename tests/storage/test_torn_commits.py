@@ -30,6 +30,8 @@ from onefold_storage.torn import log_key
 
 TESTS = Path(__file__).parents[1]
 TABLE = "bronze/people"
+LISTED, UNLISTED = {3, 4, 5, 6, 7}, {4, 5, 6, 7}
+"""Drives that keep an object which nobody gives while the last node is away; the first are shown to hold it."""
 ROOT: dict[str, Any] = {"s3_root_user": "test-root", "s3_root_password": "test-root-password"}
 
 pytestmark = [pytest.mark.needs_minio, pytest.mark.slow]
@@ -183,6 +185,22 @@ def test_a_checkpoint_that_was_cut_off_is_made_again(torn: Torn) -> None:
     assert torn.ids() == [1, 2, 3]
 
 
+def test_a_checkpoint_is_not_made_again_of_commits_that_are_not_all_given(torn: Torn) -> None:
+    torn.land(1)
+    torn.land(2)
+    lake, version = torn.installation.lake, torn.version()
+    lake.handle(TABLE).create_checkpoint()
+    lake.objects.delete(f"{TABLE}/_delta_log/_last_checkpoint")
+    for what in (".checkpoint.parquet", ".json"):
+        torn.leave(version, LISTED, what)
+    torn.cluster.kill(3)
+    with pytest.raises(Unavailable, match=f"does not show version {version}"):
+        torn.ids()
+    torn.cluster.start(120)
+    torn.land_again(3)
+    assert torn.ids() == [1, 2, 3]
+
+
 def test_what_landed_without_a_node_is_read_without_two_others_once_it_is_healed(torn: Torn) -> None:
     torn.cluster.kill(3)
     torn.land(1)
@@ -211,9 +229,6 @@ def test_what_landed_without_a_node_is_read_without_two_others_once_it_is_healed
         torn.cluster.kill(node)
     assert torn.ids() == [1]
     torn.cluster.start(120)
-
-
-LISTED, UNLISTED = {3, 4, 5, 6, 7}, {4, 5, 6, 7}
 
 
 @pytest.mark.parametrize(("torn", "drives"), [("sqlite", LISTED), ("postgresql", UNLISTED)], indirect=["torn"])
