@@ -1,7 +1,7 @@
 """Compaction: the small files of a table become few, with the same rows.
 
 Streams commit every other second, and each commit is a file. A partition with enough small ones has them written
-together, one bin of about `TARGET` bytes at a time, each in a commit of its own under the table's lock, so that a
+together, one bin of about `TARGET_BYTES` at a time, each in a commit of its own under the table's lock, so that a
 lander waits for one bin at most. Such a commit says that no data changed, carries the fingerprint of the table's
 inputs on, and keeps the text of its content (`contents.py`): nothing is computed again because of it.
 """
@@ -21,11 +21,11 @@ from onefold_storage.clock import SystemClock
 from onefold_storage.contents import keep_content
 from onefold_storage.errors import Unavailable
 from onefold_storage.lake import INPUTS, Lake
+from onefold_storage.parts import TARGET_BYTES
 from onefold_storage.schema import LINKS
 
-TARGET = 128 * 2**20
-"""Bytes from which on a file is not small any more is half of it; a bin is about that large."""
 ROWS = 4_000_000
+"""A bin is about that large, or of `TARGET_BYTES`; a file of half of either is not small any more."""
 FEWEST = 8
 """Small files of a partition from which on it is worth the writing."""
 MOST = 500
@@ -53,7 +53,7 @@ def bins(lake: Lake, name: str) -> list[list[SmallFile]]:
     by_partition: dict[tuple[tuple[str, str | None], ...], list[SmallFile]] = {}
     for action in pa.table(lake.handle(name).get_add_actions()).to_pylist():
         small = _small(action)
-        if small.size < TARGET / 2 and small.rows < ROWS / 2:
+        if small.size < TARGET_BYTES / 2 and small.rows < ROWS / 2:
             by_partition.setdefault(small.partition, []).append(small)
     found: list[list[SmallFile]] = []
     for _, files in sorted(by_partition.items(), key=lambda item: str(item[0])):
@@ -114,7 +114,7 @@ def _filled(files: list[SmallFile]) -> list[list[SmallFile]]:
     found: list[list[SmallFile]] = [[]]
     size = rows = 0
     for small in files:
-        full = size + small.size > TARGET or rows + small.rows > ROWS or len(found[-1]) >= MOST
+        full = size + small.size > TARGET_BYTES or rows + small.rows > ROWS or len(found[-1]) >= MOST
         if found[-1] and full:
             found.append([])
             size = rows = 0

@@ -93,7 +93,7 @@ def content(lake: Lake, document: str) -> Iterator[bytes]:
         NotFound: it is gone.
     """
     try:
-        stream = lake.objects.stream(key_of(document))
+        stream = lake.objects.open(key_of(document))
     except FileNotFoundError:
         raise NotFound("the document is gone") from None
     with stream:

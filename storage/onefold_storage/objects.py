@@ -35,8 +35,8 @@ class Objects:
     def __init__(self, root: str, storage_options: dict[str, str] | None = None) -> None:
         self.root = root
         self._fs: Any = filesystem(root, storage_options or {})
-        self._streams = Streams(root, storage_options or {})
         self.local = not root.startswith("s3://")
+        self._streams = None if self.local else Streams(storage_options or {})
 
     def path(self, key: str) -> str:
         """The full path of a key, as fsspec wants it."""
@@ -57,6 +57,18 @@ class Objects:
             os.fsync(file.fileno())
         os.replace(aside, path)  # noqa: PTH105
         self.sync(key)
+
+    @told()
+    def send(self, key: str, data: pa.Buffer) -> None:
+        """As `put`, by Arrow, for large objects.
+
+        Raises:
+            Unavailable: it could not be sent, and may still appear, cut short: put it under another key.
+        """
+        if self._streams is None:
+            self.put_stream(key, [memoryview(data)])
+        else:
+            self._streams.send(self.path(key), data)
 
     @told()
     def put_new(self, key: str, data: bytes) -> bool:
@@ -130,13 +142,13 @@ class Objects:
         return cast("BinaryIO", self._fs.open(self.path(key), mode))
 
     @told()
-    def stream(self, key: str, mode: str = "rb") -> pa.NativeFile:
-        """As `open`, by Arrow: for large objects, and for what Arrow reads or writes anyway.
+    def stream(self, key: str) -> pa.NativeFile:
+        """As `open`, by Arrow, which on a bucket asks for less and is less patient.
 
         Raises:
             FileNotFoundError: there is nothing to read.
         """
-        return self._streams.output(self.path(key)) if "w" in mode else self._streams.input(self.path(key))
+        return self._streams.input(self.path(key)) if self._streams else pa.OSFile(self.path(key), "rb")
 
     @told()
     def size(self, key: str) -> int | None:

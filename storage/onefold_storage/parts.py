@@ -18,13 +18,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from onefold_storage.errors import BadInput
+from onefold_storage.errors import BadInput, Unavailable
 from onefold_storage.faults import told
 from onefold_storage.objects import Objects
 
 _ROW_GROUP = 131_072
 _GROUP_BYTES = 64 << 20
 _TARGET_ROWS = 4_000_000
+TARGET_BYTES = 64 << 20
+"""A part is in memory until it is whole, so that it can be sent again."""
 _SAMPLE = 8192
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]+")
 
@@ -41,7 +43,7 @@ class Part:
 
 
 class PartWriter:
-    """Writes one partition of a table as parts of some million rows each, keeping about one row group in memory:
+    """Writes one partition of a table as parts of some 64 MiB each, of which one is in memory, beside a row group of
     131,072 rows, or fewer where they are wide.
 
     `schema`: the files' columns, without partition columns. `statistics`: columns that may have some.
@@ -62,9 +64,8 @@ class PartWriter:
         self._partition = partition or {}
         self._name = name
         self._parts: list[Part] = []
-        self._file: Any = None
+        self._file = pa.BufferOutputStream()
         self._writer: pq.ParquetWriter | None = None
-        self._path = ""
         self._rows = 0
         self._bounds: dict[str, list[Any]] = {}
         self._waiting: list[pa.Table] = []
@@ -81,7 +82,7 @@ class PartWriter:
         self._bytes += rows.nbytes
         if self._waits >= _ROW_GROUP or self._bytes >= _GROUP_BYTES:
             self._flush()
-        if self._rows >= _TARGET_ROWS:
+        if self._rows >= _TARGET_ROWS or (self._writer and self._file.tell() >= TARGET_BYTES):
             self._close()
 
     @told()
@@ -104,10 +105,7 @@ class PartWriter:
         self._waiting, self._waits, self._bytes = [], 0, 0
 
     def _open(self, rows: pa.Table) -> None:
-        folder = "/".join(f"{k}={_segment(v)}" for k, v in self._partition.items())
-        name = f"{self._name}-{uuid.uuid4().hex}.zstd.parquet"
-        self._path = f"{folder}/{name}" if folder else name
-        self._file = self._objects.stream(f"{self._table}/{self._path}", "wb")
+        self._file = pa.BufferOutputStream()
         self._writer = pq.ParquetWriter(
             self._file,
             self._schema,
@@ -134,17 +132,30 @@ class PartWriter:
         if self._writer is None:
             return
         self._writer.close()
-        size = self._file.tell()
-        self._file.close()
         self._writer = None
-        self._objects.sync(f"{self._table}/{self._path}")
+        data = self._file.getvalue()
+        path = self._put(data)
         stats = {
             "numRecords": self._rows,
             "minValues": {k: _plain(v[0]) for k, v in self._bounds.items() if v[0] is not None},
             "maxValues": {k: _plain(v[1]) for k, v in self._bounds.items() if v[1] is not None},
             "nullCount": {k: v[2] for k, v in self._bounds.items()},
         }
-        self._parts.append(Part(self._path, size, self._rows, self._partition, json.dumps(stats)))
+        self._parts.append(Part(path, data.size, self._rows, self._partition, json.dumps(stats)))
+
+    def _put(self, data: pa.Buffer) -> str:
+        """Make a part durable, and say where it is below the table."""
+        path = self._path()
+        try:
+            self._objects.send(f"{self._table}/{path}", data)
+        except Unavailable:
+            path = self._path()
+            self._objects.put(f"{self._table}/{path}", data.to_pybytes())
+        return path
+
+    def _path(self) -> str:
+        folders = [f"{k}={_segment(v)}" for k, v in self._partition.items()]
+        return "/".join([*folders, f"{self._name}-{uuid.uuid4().hex}.zstd.parquet"])
 
 
 def encodings(rows: pa.Table) -> dict[str, Any]:

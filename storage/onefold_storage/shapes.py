@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from os import SEEK_END
 from typing import Any
 
 import pyarrow as pa
@@ -45,13 +47,20 @@ def check(objects: Objects, name: str, part: Part, shape: TableShape) -> None:
     """
     key = f"{name}/{part.path}"
     try:
-        with objects.stream(key) as file:
-            whole = file.size() == part.size
-            found: Any = pq.read_schema(file) if whole else None
+        whole, found = _look(objects.stream, key, part.size)
     except FileNotFoundError:
         whole, found = False, None
+    except Unavailable:
+        whole, found = _look(objects.open, key, part.size)
     if not whole:
         raise Unavailable(f"{key}: the object is missing or not whole; run the step again")
     expected = pa.schema([f for f in shape.schema if f.name not in shape.partition_by])
     if not found.equals(expected):
         raise BadInput(f"{key}: has another schema than {name}")
+
+
+def _look(opened: Callable[[str], Any], key: str, size: int) -> tuple[bool, Any]:
+    """Whether an object has this size, and then the schema of its rows."""
+    with opened(key) as file:
+        whole = file.seek(0, SEEK_END) == size
+        return whole, pq.read_schema(file) if whole else None

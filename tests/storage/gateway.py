@@ -17,7 +17,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-_BUSY = b"<?xml version='1.0'?><Error><Code>ServiceUnavailable</Code><Message>busy</Message></Error>"
+_BUSY = "<?xml version='1.0'?><Error><Code>{}</Code><Message>busy</Message></Error>"
+_CODES = ("ServiceUnavailable", "SlowDown", "SlowDownRead", "SlowDownWrite", "XMinioServerNotInitialized")
+"""What S3, and what MinIO says while too few of its drives answer."""
 _HOPS = {"connection", "keep-alive", "transfer-encoding", "content-length", "expect"}
 
 
@@ -42,7 +44,7 @@ class Gateway(BaseHTTPRequestHandler):
             status, headers, data = self._forward(body)
         if mood in ("busy", "lost"):
             Gateway.told += 1
-            status, headers, data = 503, [], _BUSY
+            status, headers, data = 503, [], _BUSY.format(self.chance.choice(_CODES)).encode()
         return self._say(status, headers, data)
 
     do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = answer  # noqa: N815 - names of the standard library

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from onefold_storage.errors import Forbidden, NotFound, OnefoldError, Unavailable
 from onefold_storage.faults import fault_of, told
 from onefold_storage.installation import Installation
 from onefold_storage.objects import filesystem
+from onefold_storage.parts import PartWriter
 from onefold_storage.settings import StorageSettings
 
 NOW = datetime(2018, 1, 1, tzinfo=UTC)
@@ -88,6 +90,21 @@ def test_a_server_that_is_busy_half_the_time_loses_and_doubles_nothing(
     assert gateway.told() > 10, "it was busy"
     assert _landed(installation) == list(range(4))
     assert [p.landed for p in installation.ledger.packages.list()] == [2, 2]
+
+
+def test_a_large_part_is_sent_again_until_it_is_whole(behind: Any) -> None:
+    gateway = behind(s3_patience=60)
+    objects = gateway.installation.lake.objects
+    rows = pa.table({"id": range(250), "value": [os.urandom(100_000) for _ in range(250)]})
+    gateway.mood("busy PUT,POST 0.7")
+    writer = PartWriter(objects, "bronze/large", rows.schema)
+    writer.write(rows)
+    (part,) = writer.close()
+    assert gateway.told() > 2, "it was busy"
+    gateway.mood("pass")
+    assert objects.size(f"bronze/large/{part.path}") == part.size > 20e6
+    with objects.stream(f"bronze/large/{part.path}") as file:
+        assert pq.read_table(file).equals(rows)
 
 
 @pytest.mark.parametrize("seed", range(4))
