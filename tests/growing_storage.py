@@ -17,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from onefold_storage.errors import OnefoldError
 from onefold_storage.installation import Installation
 from onefold_storage.minio_admin import AdminApi
 from onefold_storage.settings import StorageSettings
@@ -106,13 +107,27 @@ class Site:
 def onefold(site: Site, *words: str, environment: dict[str, str] | None = None) -> dict[str, Any]:
     """A command of `onefold storage`, as an administrator runs it; its JSON."""
     program = str(Path(sys.executable).with_name("onefold"))
-    done = subprocess.run(
-        [program, "storage", *words, "--json"],
-        env=os.environ | (environment or site.root), capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
+    try:
+        done = subprocess.run(
+            [program, "storage", *words, "--json"],
+            env=os.environ | (environment or site.root), capture_output=True, text=True, timeout=300, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired as error:
+        raise AssertionError(f"{words} takes over 300 s: {error.stderr!r}\n{_seen(site)}") from error
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}\n{_seen(site)}"
     told: dict[str, Any] = json.loads(done.stdout)
     return told
+
+
+def _seen(site: Site) -> str:
+    """What each node says of the pools, and the nodes' last words."""
+    said = []
+    for node in site.cluster.nodes:
+        try:
+            said.append(f"{node.address}: {AdminApi(f'http://{node.address}', ROOT_USER, ROOT_PASSWORD).pools()}")
+        except OnefoldError as error:
+            said.append(f"{node.address}: {error}")
+    return "\n".join([*said, site.cluster.last_words()])
 
 
 def spread(pools: Any) -> float:

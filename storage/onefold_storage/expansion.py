@@ -192,11 +192,13 @@ def follow(read: Callable[[], list[Step]], told: Told, seconds: float | None = N
     """Tell each step until nothing moves any more, and return the last ones; a storage that is away is waited for.
 
     Raises:
-        Unavailable: it still moves after so many seconds; it goes on, and may be followed again.
+        Unavailable: it still moves after so many seconds; it goes on, and may be followed again. Or nobody has heard of
+        it for a minute.
         Conflict: a movement failed, or left objects behind.
     """
     end = None if seconds is None else time.monotonic() + seconds
     last: list[Step] = []
+    known = time.monotonic()
     while True:
         try:
             last = read()
@@ -204,8 +206,12 @@ def follow(read: Callable[[], list[Step]], told: Told, seconds: float | None = N
                 told(step)
             if all(s.over for s in last):
                 break
+            if not any(s.state == "unknown" for s in last):
+                known = time.monotonic()
         except Unavailable:
-            pass
+            known = time.monotonic()
+        if time.monotonic() > known + SEEN_SECONDS:
+            raise Unavailable(f"no node knows of the {last[0].what} of pool {last[0].pool}: ask again to begin it")
         if end is not None and time.monotonic() > end:
             raise Unavailable(f"it still moves after {seconds:.0f} s, and goes on: ask again to follow it")
         time.sleep(POLL_SECONDS)

@@ -76,7 +76,7 @@ class Objects:
         return bool(self._fs.put_new(self.path(key), data))
 
     @told()
-    def put_stream(self, key: str, chunks: Iterable[bytes]) -> None:
+    def put_stream(self, key: str, chunks: Iterable[bytes | memoryview]) -> None:
         """As `put`, with bounded memory. Where reading a chunk raises, nothing of the object is kept."""
         path = self.path(key)
         if self.local:
