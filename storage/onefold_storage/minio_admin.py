@@ -66,7 +66,7 @@ class AdminApi:
         self._call("POST", "pools/decommission", {"pool": self._named(pool)})
 
     def cancel_drain(self, pool: int) -> None:
-        """Stop draining a pool; it takes new objects again."""
+        """Stop draining a pool; what is in it stays, and it takes no new objects (seen: not after a restart either)."""
         self._call("POST", "pools/cancel", {"pool": self._named(pool)})
 
     def rebalance(self) -> None:

@@ -35,7 +35,7 @@ def room(settings: StorageSettings) -> Capacity:
 def _of_cluster(settings: StorageSettings, api: AdminApi | None) -> Capacity:
     if api:
         try:
-            given_up = {s.pool - 1 for s in drains(api) if s.state in ("running", "done")}
+            given_up = {s.pool - 1 for s in drains(api)}
             return of_information(api.information()).without(given_up)
         except (Forbidden, NotFound, BadInput):
             pass  # this user may not, or it is another S3 server: what is public may tell

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from onefold_storage import expansion
 from onefold_storage.errors import Conflict, Unavailable
-from onefold_storage.expansion import Step, follow
+from onefold_storage.expansion import Step, drain, drains, follow
 
 
 @pytest.fixture(autouse=True)
@@ -39,7 +40,7 @@ def test_one_that_is_long_is_followed_and_can_be_left() -> None:
 
 
 def test_one_that_failed_is_an_error() -> None:
-    with pytest.raises(Conflict, match="left 0 objects where they were"):
+    with pytest.raises(Conflict, match="left objects that were put meanwhile where they were"):
         follow(lambda: next(steps("failed")), lambda _: None)
 
 
@@ -53,3 +54,45 @@ def test_storage_that_is_away_is_waited_for() -> None:
         return next(said)
 
     assert follow(read, lambda _: None)[0].state == "done"
+
+
+FAILED = {"startTime": "0001-01-01T00:00:00Z", "complete": False, "failed": True, "canceled": False}
+RUNNING = FAILED | {"startTime": "2026-02-12T20:18:48Z", "failed": False}
+DONE = RUNNING | {"complete": True}
+
+
+class Said:
+    """What MinIO's administration says of two pools while the first is drained, once for each of these ends."""
+
+    def __init__(self, *ends: dict[str, Any]) -> None:
+        self.ends, self.begun, self.asked = ends, 0, 0
+
+    def information(self) -> dict[str, Any]:
+        drive = {"state": "ok", "totalspace": 1000, "availspace": 900, "usedspace": 100}
+        servers = [{"endpoint": f"n{n}", "state": "online", "drives": [drive | {"pool_index": n}]} for n in (0, 1)]
+        return {"servers": servers, "backend": {"totalDrivesPerSet": [1, 1]}}
+
+    def pools(self) -> list[dict[str, Any]]:
+        self.asked += 1
+        said = {} if not self.begun else RUNNING if self.asked < 3 else self.ends[self.begun - 1]
+        return [{"id": 0, "decommissionInfo": said}, {"id": 1}]
+
+    def rebalance_status(self) -> None:
+        return None
+
+    def drain(self, _pool: int) -> None:
+        self.begun, self.asked = self.begun + 1, 0
+
+
+def test_a_drain_into_which_something_was_put_is_begun_again() -> None:
+    said: Any = Said(FAILED, FAILED, DONE)
+    assert drain(said, 1, lambda _: None)[0].state == "done"
+    assert said.begun == 3
+
+
+def test_a_drain_that_fails_again_and_again_is_an_error() -> None:
+    said: Any = Said(FAILED, FAILED, FAILED)
+    with pytest.raises(Conflict, match="left objects that were put meanwhile"):
+        drain(said, 1, lambda _: None)
+    (step,) = drains(said)
+    assert (step.state, step.over) == ("failed", True), "MinIO forgets when it was begun"

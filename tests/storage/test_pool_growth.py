@@ -19,7 +19,8 @@ import pytest
 
 from onefold_storage.buckets import prepare
 from onefold_storage.capacity import of_information
-from onefold_storage.expansion import drains, rebalances, start_drain, wait_for_pools
+from onefold_storage.errors import Conflict
+from onefold_storage.expansion import drains, follow, rebalances, start_drain, wait_for_pools
 from onefold_storage.installation import Installation
 from onefold_storage.minio_admin import AdminApi
 from onefold_storage.minio_figures import of_figures, read_figures
@@ -175,8 +176,35 @@ def test_rebalance_evens_the_pools_out_while_landing_goes_on(site: Any) -> None:
     site.check(exact=False)
 
 
+def take_away_an_object(site: Any) -> dict[Path, Path]:
+    """Of an object of the first pool, what most of its drives hold; places, and where they are now."""
+    objects = Installation(site.settings()).lake.objects
+    for n in range(16):  # some of them in the first pool
+        objects.put(f"spare/{n}", os.urandom(1_000_000))
+    places = [
+        next((drive / "grows").rglob("spare/*/*/part.1")).parent
+        for node in site.cluster.nodes[:4]
+        for drive in node.drives
+    ]
+    away = {place: place.with_name("aside") for place in places[:5] if place.parent.name == places[0].parent.name}
+    for place, aside in away.items():
+        place.rename(aside)
+    return away
+
+
 def test_the_first_pool_is_drained_and_taken_away(site: Any) -> None:
-    assert onefold(site, "drain", "1")["steps"][0]["state"] == "done"
+    away = take_away_an_object(site)
+    start_drain(site.api, 1)
+    with pytest.raises(Conflict, match="left 1 objects where they were; nothing is lost"):
+        follow(lambda: drains(site.api), lambda _step: None, 120)
+    for place, aside in away.items():
+        aside.rename(place)
+    onefold(site, "drain", "1", "--no-wait")
+    (stopped,) = onefold(site, "drain", "1", "--cancel")["steps"]
+    assert stopped["over"]
+    found = room(site.settings(root=True))
+    assert found.usable_bytes == found.pools[1].usable_bytes, "nothing new is put into it"
+    assert onefold(site, "drain", "1")["steps"][0]["state"] == "done", "and it is begun again"
     (step,) = drains(site.api)
     assert (step.pool, step.state, step.failed) == (1, "done", 0)
     found = room(site.settings(root=True))

@@ -132,30 +132,33 @@ def rebalance(
         api.stop_rebalance()
     else:
         expansion.start_rebalance(api)
-    _follow(lambda: expansion.rebalances(api), wait=wait and not stop, json=json, nothing="the pools are even")
+    follows = wait and not stop
+    steps = expansion.follow(lambda: expansion.rebalances(api), _tell) if follows else expansion.rebalances(api)
+    _show(steps, json=json, nothing="the pools are even")
 
 
 def drain(
     pool: Annotated[int, typer.Argument(min=1, help="The pool's number, as `onefold storage status` shows it.")],
     wait: Wait = True,
-    cancel: Annotated[bool, typer.Option("--cancel", help="Stop draining it; it takes objects again.")] = False,
+    cancel: Annotated[
+        bool, typer.Option("--cancel", help="Stop draining it: what is in it stays, nothing new comes.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Move everything out of a pool, so that its nodes can be taken away; asked again, it is followed."""
     from onefold_storage import expansion
 
     api = _api()
-    if cancel:
-        api.cancel_drain(pool - 1)
+    if wait and not cancel:
+        steps = expansion.drain(api, pool, _tell)
     else:
-        expansion.start_drain(api, pool)
-    done = _follow(
-        lambda: [expansion.drain_of(api, pool)],
-        wait=wait and not cancel,
-        json=json,
-        nothing="nothing to drain",
-    )
-    if done and done[0].state == "done" and not json:
+        if cancel:
+            api.cancel_drain(pool - 1)
+        else:
+            expansion.start_drain(api, pool)
+        steps = [expansion.drain_of(api, pool)]
+    _show(steps, json=json, nothing="nothing to drain")
+    if steps[0].state == "done" and not json:
         out.print(f"Pool {pool} is empty: take it out of the list of pools and start every node again")
 
 
@@ -185,26 +188,23 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 
 
-def _follow(read: Callable[[], list[Step]], *, wait: bool, json: bool, nothing: str) -> list[Step]:
-    from onefold_storage import expansion
+def _tell(step: Step) -> None:
+    if err.is_terminal:
+        err.print(f"  {_line(step)}")
 
-    def tell(step: Step) -> None:
-        if err.is_terminal:
-            err.print(
-                f"  {step.what} of pool {step.pool}: {step.state}, {step.objects:,} objects, {size(step.bytes)}"
-            )
 
-    steps = expansion.follow(read, tell) if wait else read()
+def _show(steps: list[Step], *, json: bool, nothing: str) -> None:
     if json:
         print_json({"steps": [asdict(s) | {"over": s.over} for s in steps]})
-        return steps
+        return
     for step in steps:
-        out.print(
-            f"{step.what} of pool {step.pool}: {step.state}, {step.objects:,} objects, {size(step.bytes)} moved"
-        )
+        out.print(f"{_line(step)} moved")
     if not steps:
         out.print(nothing)
-    return steps
+
+
+def _line(step: Step) -> str:
+    return f"{step.what} of pool {step.pool}: {step.state}, {step.objects:,} objects, {size(step.bytes)}"
 
 
 def _api() -> AdminApi:
