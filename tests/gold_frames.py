@@ -292,7 +292,7 @@ def facts() -> dict[str, Any]:
                 "value": value,
                 "baseline": baseline,
                 "interval": interval,
-                "beats_baseline": True,
+                "beats_baseline": name != "value",
             }
             for name, (metric, value, baseline, interval) in models.items()
         ],

@@ -330,3 +330,11 @@ def test_a_filter_that_is_misspelt_is_refused(ask: Ask, path: str, told: str) ->
     answer = ask("GET", path)
     assert answer.status_code == 422
     assert answer.json()["error"]["message"].startswith(told)
+
+
+def test_a_list_says_whether_its_model_beats_the_baseline(ask: Any) -> None:
+    said = {}
+    for name in ("churn", "value"):
+        params = {"data_use": "marketing", "channel": "email", "limit": 1}
+        said[name] = ask("GET", f"/v1/scores/{name}", params=params).json()["beats_baseline"]
+    assert said == {"churn": True, "value": False}

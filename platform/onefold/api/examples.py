@@ -153,6 +153,7 @@ DOCUMENTS: Final[dict[str, Any]] = {
 RANKED: Final[dict[str, Any]] = {
     "model": "churn",
     "model_version": "3",
+    "beats_baseline": True,
     "data_use": "marketing",
     "channel": "email",
     "publication": "000012-5f0c2a7be913",

@@ -82,6 +82,9 @@ def ranked(
         {
             "model": model,
             "model_version": snapshot.models[model][1],
+            "beats_baseline": next(
+                (m.get("beats_baseline") for m in snapshot.facts.get("models", []) if m["name"] == model), None
+            ),
             "data_use": data_use,
             "channel": channel,
             "publication": snapshot.version,

@@ -217,6 +217,9 @@ class RankedAnswer(Shape):
 
     model: str
     model_version: str
+    beats_baseline: bool | None = Field(
+        description="whether the model did better than its honest baseline on its hold-out; figures: `/v1/models`"
+    )
     data_use: str
     channel: str
     publication: str
