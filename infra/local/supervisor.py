@@ -25,6 +25,7 @@ from infra.local.places import Places, Replica
 from infra.local.process import MARK, Process
 
 _LOOK_SECONDS = 0.1
+_SWEEP_SECONDS = 10
 _DOOR = 61_999
 """Port that a supervisor holds on its net while it lives, so that two never share one."""
 _NETS = range(77, 127)
@@ -184,14 +185,28 @@ class Supervisor:
 
 
 def sweep(root: Path) -> int:
-    """Kill whatever was started for the folder and is still there; gives how many processes that were."""
-    mark, mine, killed = f"{MARK}={root}".encode(), os.getpid(), 0
+    """Kill whatever was started for the folder and is still there; gives how many processes that were.
+
+    It returns once none is left, or after some seconds where the system does not end one.
+    """
+    killed: set[int] = set()
+    end = time.monotonic() + _SWEEP_SECONDS
+    while (there := _started(root)) and time.monotonic() < end:
+        for number in there:
+            with contextlib.suppress(OSError):
+                os.kill(number, signal.SIGKILL)
+        killed |= there
+        time.sleep(0.02)
+    return len(killed)
+
+
+def _started(root: Path) -> set[int]:
+    mark, mine, found = f"{MARK}={root}".encode(), os.getpid(), set()
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if int(folder.name) != mine and mark in (folder / "environ").read_bytes().split(b"\0"):
-                os.kill(int(folder.name), signal.SIGKILL)
-                killed += 1
-    return killed
+                found.add(int(folder.name))
+    return found
 
 
 def _enter(root: Path) -> tuple[socket.socket, int]:

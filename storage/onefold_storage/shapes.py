@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from onefold_storage.errors import BadInput, NotFound, Unavailable
+from onefold_storage.faults import told
 from onefold_storage.objects import Objects
 from onefold_storage.parts import Part
 from onefold_storage.schema import TABLES
@@ -59,6 +60,7 @@ def check(objects: Objects, name: str, part: Part, shape: TableShape) -> None:
         raise BadInput(f"{key}: has another schema than {name}")
 
 
+@told()
 def _look(opened: Callable[[str], Any], key: str, size: int) -> tuple[bool, Any]:
     """Whether an object has this size, and then the schema of its rows."""
     with opened(key) as file:
