@@ -131,6 +131,7 @@ class SourceRules(Rules):
     `derived`: columns that the source does not send but that its maps use by name.
     `may_be_away`: its server is not always there (a shop's gateway, a partner's office hours). Where it does not
     answer the run notes it and goes on; `freshness` says when it has been away for too long.
+    `may_be_empty`: a snapshot without rows is meant, and deletes all that stood; else it is held, as a broken export.
     `trust`: 0 to 100; survivorship prefers the more trusted source.
     """
 
@@ -143,6 +144,7 @@ class SourceRules(Rules):
     data_use: tuple[str, ...] = Field(min_length=1)
     freshness: timedelta = timedelta(days=1)
     may_be_away: bool = False
+    may_be_empty: bool = False
     retention: timedelta | None = None
     timezone: str = "UTC"
     locale: str | None = None

@@ -140,7 +140,7 @@ def batches(lake: Lake, chosen: Chosen, rows: int = 20_000) -> Iterator[pl.DataF
 def repaired(path: Path) -> dict[EventId, bytes]:
     """The rows of a file of repaired events, by event: JSON objects as bytes.
 
-    Each line is one that `export` wrote, with its `row` (a JSON object) corrected; where there is no `row`, its `raw`.
+    Each line is one that `export` wrote, with its `row` (a JSON object) corrected, or given where there was only `raw`.
 
     Raises:
         BadInput: a line is no such event, or names one that another line names.

@@ -32,8 +32,11 @@ from onefold_storage.packing import Packer
 from onefold_storage.parts import PartWriter
 from onefold_storage.pipelining import in_order, threads
 from onefold_storage.schema import FAILED_EVENTS
-from onefold_storage.snapshots import State, state_of
+from onefold_storage.snapshots import state_of
 from onefold_storage.suppressor import Lookup, Suppressor
+
+_READ_AGAIN = ("files", "sql")
+"""Connectors that read the same place each time: what it held when it was last read is there no more."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class Lander:
                     contract.id, None, delivery.content, delivery.origin, 0, 0, 0, 0, 0, started, None, "held",
                     str(error),
                 )  # fmt: skip
-                self._book.record(held)
+                self._book.record(held, replaces=contract.rules.connector in _READ_AGAIN)
                 raise
 
     def reconcile(self, source: str) -> int:
@@ -129,12 +132,19 @@ class Lander:
                 counts.add(done_batch, rows.num_rows, bad)
         if seq > 1 and not delivery.apart:  # a first package changes nothing
             drift.hold(delivery.origin)
+        vanished = 0
         if state and not counts.failed:  # a bad row may be the one that seems to have vanished
-            self._keep_vanished(packer, state)
+            gone = state.vanished()
+            if gone.height and not counts.sent and not contract.rules.may_be_empty:
+                raise BadInput(
+                    f"{delivery.origin}: has no rows, and {gone.height:,} stand: nothing was deleted; where that is meant, "
+                    "say `may_be_empty: true` in the contract"
+                )
+            vanished = self._keep_vanished(packer, gone)
         done = Package(
             contract.id, seq, delivery.content, delivery.origin, counts.sent, counts.landed, counts.failed,
             counts.repeated, counts.suppressed, started, self._clock.now(),
-            message=_told(counts, remember(self._lake, contract, drift, package.package_id, started)),
+            message=_told(counts, vanished, remember(self._lake, contract, drift, package.package_id, started)),
             requests=tuple(delivery.requests),
         )  # fmt: skip
         parts, bad_parts = packer.close(), failed.close()
@@ -147,7 +157,7 @@ class Lander:
                     self._lake.commit(FAILED_EVENTS.name, bad_parts, transaction=(app, seq))
         with self._lake.lock(contract.bronze):
             self._lake.commit(contract.bronze, parts, shape=shape, transaction=(APP, seq))
-        self._book.record(done)
+        self._book.record(done, replaces=contract.rules.connector in _READ_AGAIN)
         return done
 
     def _pass(self, contract: Contract, origin: str, lookup: Lookup, batch: Batch) -> _Passed:
@@ -168,12 +178,12 @@ class Lander:
         suppressed = checked.table.num_rows - rows.num_rows + sum(hidden)
         return _Passed(batch, Checked(rows, bad), suppressed)
 
-    def _keep_vanished(self, packer: Packer, state: State) -> None:
+    def _keep_vanished(self, packer: Packer, gone: pl.DataFrame) -> int:
         """Deletions are told as rows of their own; they count as nothing sent."""
-        gone = state.vanished()
         if gone.height:
             numbered = gone.with_columns(_row_id=-1 - pl.int_range(gone.height, dtype=pl.Int64))
             packer.write(numbered.to_arrow(compat_level=pl.CompatLevel.oldest()), deleted=True)
+        return gone.height
 
     def _keep_bad(self, writer: PartWriter, package: Package, bad: tuple[BadRow, ...]) -> None:
         if not bad:
@@ -203,9 +213,13 @@ class Lander:
             self._lake.handle(FAILED_EVENTS.name).delete(predicate)
 
 
-def _told(counts: _Counts, columns: str | None) -> str | None:
-    """What the first bad row is at fault for, and what changed about the columns; rows are counted from 1."""
+def _told(counts: _Counts, vanished: int, columns: str | None) -> str | None:
+    """What the first bad row is at fault for, what was deleted, and what changed about the columns; rows are counted
+    from 1.
+    """
     told = [columns] if columns else []
+    if vanished:
+        told.insert(0, f"{vanished:,} rows that stood before are not in it: they are deleted")
     if counts.first is not None:
         rows = f"{counts.failed:,} of {counts.sent:,} rows are kept as failed events"
         told.insert(0, f"{rows}; the first is row {counts.first.row_id + 1}: {counts.first.message}")

@@ -79,12 +79,18 @@ class Packages:
     def __init__(self, access: Access) -> None:
         self._access = access
 
-    def record(self, package: Package) -> None:
-        """Keep a package; one that stands with the same id is replaced, and a held one that has landed goes."""
-        held = replace(package, seq=None).package_id
+    def record(self, package: Package, *, replaces: bool = False) -> None:
+        """Keep a package; one that stands with the same id is replaced, and a held one that has landed goes.
+
+        `replaces`: what was held of the same origin goes too, because that is there no more.
+        """
+        held, c = replace(package, seq=None).package_id, load_packages.c
         with self._access.write() as connection:
             ids = [package.package_id, held]
-            connection.execute(load_packages.delete().where(load_packages.c.package_id.in_(ids)))
+            connection.execute(load_packages.delete().where(c.package_id.in_(ids)))
+            if replaces:
+                of_it = (c.source == package.source, c.origin == package.origin, c.status == "held")
+                connection.execute(load_packages.delete().where(*of_it))
             values = {c.name: getattr(package, c.name) for c in load_packages.c}
             connection.execute(load_packages.insert().values(**values))
             if package.seq is not None:

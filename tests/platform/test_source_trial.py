@@ -35,6 +35,7 @@ def test_the_first_rows_are_tried_and_nothing_lands(contract: Path, tmp_path: Pa
     assert (found["sent"], found["good"]) == (3, 1)
     assert {b["rule"] for b in found["bad"]} <= {"ragged", "type"}
     assert found["unknown"] == ["neu"]
+    assert found["absent"] == []
     (tmp_path / "people.csv").write_text(PEOPLE)
     shown = json.loads(CliRunner().invoke(cli.app, ["source", "preview", str(contract), "--json"]).output)
     assert [r["email"] for r in shown["tables"]["silver/contact_records"]] == ["ann@example.org", "cid@example.org"]
@@ -42,6 +43,14 @@ def test_the_first_rows_are_tried_and_nothing_lands(contract: Path, tmp_path: Pa
         "2 keep the contract, 1 would fail" in CliRunner().invoke(cli.app, ["source", "test", str(contract)]).output
     )
     assert Installation(StorageSettings()).lake.names() == []
+
+
+def test_a_column_that_does_not_come_is_told(contract: Path, tmp_path: Path) -> None:
+    (tmp_path / "people.csv").write_text("id,alter\n1,30\n")
+    for command in ("test", "preview"):
+        said = CliRunner().invoke(cli.app, ["source", command, str(contract)]).output
+        assert "of the contract, and did not come in these rows: " in said
+        assert "email" in said.rpartition("these rows: ")[2]
 
 
 def test_a_source_that_is_not_there_is_told(contract: Path, tmp_path: Path) -> None:

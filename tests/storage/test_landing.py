@@ -192,6 +192,26 @@ def test_a_snapshot_lands_what_is_new_and_changed_and_tells_what_is_gone(
     assert _standing(installation) == {1: "A", 2: "B", 3: None}
 
 
+def test_a_snapshot_without_rows_deletes_nobody_unless_the_contract_says_so(
+    installation: Installation, make_contract: Make, make_delivery: Make
+) -> None:
+    contract, empty = make_contract(delivery="snapshot"), {"id": [], "name": []}
+    nothing = installation.lander.land(contract, make_delivery(empty, content="first of all"))
+    assert nothing.sent == 0, "nothing stands that it could delete"
+    installation.lander.land(contract, make_delivery({"id": ["1", "2", "3"], "name": ["A", "B", "C"]}))
+    with pytest.raises(BadInput, match=r"people.csv: has no rows, and 3 stand: nothing was deleted.*may_be_empty"):
+        installation.lander.land(contract, make_delivery(empty, content="broken"))
+    assert _standing(installation) == {1: "A", 2: "B", 3: "C"}
+    fewer = installation.lander.land(contract, make_delivery({"id": ["1"], "name": ["A"]}))
+    assert fewer.message == "2 rows that stood before are not in it: they are deleted"
+    assert [p.status for p in installation.ledger.packages.list()] == ["committed"] * 3, (
+        "the broken one was replaced"
+    )
+    meant = make_contract(delivery="snapshot", may_be_empty=True)
+    installation.lander.land(meant, make_delivery(empty, content="meant"))
+    assert _standing(installation) == {}
+
+
 def test_a_key_that_comes_twice_in_a_snapshot_fails_even_in_another_batch(
     installation: Installation, make_contract: Make, make_delivery: Make
 ) -> None:

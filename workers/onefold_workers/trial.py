@@ -21,7 +21,8 @@ DELIVERIES = 3
 
 @dataclass(frozen=True)
 class Trial:
-    """What the first rows came to. `unknown`: columns that the contract does not name; `silver`: rows by table.
+    """What the first rows came to. `unknown`: columns that the contract does not name; `absent`: columns of the
+    contract that did not come; `silver`: rows by table.
 
     `lost`: rows by canonical field (`interactions.amount`) whose value could not be read.
     """
@@ -31,6 +32,7 @@ class Trial:
     good: int
     bad: tuple[BadRow, ...]
     unknown: tuple[str, ...]
+    absent: tuple[str, ...] = ()
     silver: dict[str, pa.Table] = field(default_factory=dict)
     lost: dict[str, int] = field(default_factory=dict)
 
@@ -44,7 +46,7 @@ def trial(contract: Contract, base: Path, now: datetime, *, rows: int = 1000, ex
     origins: list[str] = []
     bad: list[BadRow] = []
     good: list[pa.Table] = []
-    unknown: dict[str, None] = {}
+    came: dict[str, None] = {}
     sent = 0
     for delivery in islice(deliveries(contract, base, extra=extra, first=rows), DELIVERIES):
         origins.append(delivery.origin)
@@ -54,7 +56,7 @@ def trial(contract: Contract, base: Path, now: datetime, *, rows: int = 1000, ex
             checked = check(contract, piece)
             bad += checked.bad
             good.append(checked.table)
-            unknown |= dict.fromkeys(n for n in piece.rows.column_names if n not in contract.by_name)
+            came |= dict.fromkeys(piece.rows.column_names)
             if sent >= rows:
                 break
         if sent >= rows:
@@ -63,7 +65,9 @@ def trial(contract: Contract, base: Path, now: datetime, *, rows: int = 1000, ex
     landed = _as_landed(contract, pa.concat_tables(kept), now) if kept else None
     silver = silver_rows(contract, landed) if landed else {}
     lost = losses(contract, landed) if landed else {}
-    return Trial(tuple(origins), sent, sum(g.num_rows for g in good), tuple(bad), tuple(unknown), silver, lost)
+    unknown = tuple(n for n in came if n not in contract.by_name)
+    absent = tuple(n for n in contract.by_name if n not in came) if sent else ()
+    return Trial(tuple(origins), sent, sum(g.num_rows for g in good), tuple(bad), unknown, absent, silver, lost)
 
 
 def _cut(batch: Batch, rows: int) -> Batch:

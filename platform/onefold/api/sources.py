@@ -34,7 +34,10 @@ class Source(BaseModel):
     description: str | None = None
     generated: bool = Field(default=False, description="its data is made up, for demonstration")
     lawful_basis: str | None = None
-    rows: int | None = Field(default=None, description="in its bronze table at the publication")
+    rows: int | None = Field(
+        default=None,
+        description="in its bronze table at the publication; of a source that sends its whole table, every version of a row",
+    )
     failed_events: int | None = Field(default=None, description="rows kept aside because they broke the contract")
     last_landed_at: datetime | None = None
     freshness_objective_s: float | None = Field(

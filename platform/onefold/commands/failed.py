@@ -72,7 +72,8 @@ def show(
     if output is not None:
         events = export(installation.lake, chosen, output)
         told = (
-            f"{events:,} events in {output}: correct `row` in each line, then onefold failed replay --from {output}"
+            f"{events:,} events in {output}: correct `row` in each line (a line that has only `raw` text gets a `row`: "
+            f"an object of column and value), then onefold failed replay --from {output}"
         )
         print_json({"events": events, "file": str(output)}) if json else out.print(escape(told))
         return

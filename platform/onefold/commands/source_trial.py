@@ -29,8 +29,7 @@ def test(file: Contract, rows: Rows = 1000, json: Json = False) -> None:
     out.print(f"{found.sent:,} rows tried: {found.good:,} keep the contract, {len(found.bad):,} would fail")
     for bad in found.bad[:_SHOWN]:
         out.print(escape(f"  row {bad.row_id + 1}: {bad.message}"))
-    if found.unknown:
-        out.print(escape(f"not in the contract, would be kept in _extra: {', '.join(found.unknown)}"))
+    _say_columns(found)
 
 
 def preview(file: Contract, rows: Rows = 20, json: Json = False) -> None:
@@ -50,6 +49,7 @@ def preview(file: Contract, rows: Rows = 20, json: Json = False) -> None:
         out.print(escape(f"{field}: {count:,} rows {_lost(field)}"))
     if not tables:
         out.print("no canonical table: the contract maps nothing, or no row keeps it")
+    _say_columns(found)
 
 
 def _lost(field: str) -> str:
@@ -92,8 +92,16 @@ def _facts(found: Trial) -> dict[str, Any]:
         "good": found.good,
         "bad": [{"row": b.row_id + 1, "field": b.field, "rule": b.rule, "message": b.message} for b in found.bad],
         "unknown": found.unknown,
+        "absent": found.absent,
         "silver": {name: table.num_rows for name, table in found.silver.items()},
     }
+
+
+def _say_columns(found: Trial) -> None:
+    if found.unknown:
+        out.print(escape(f"not in the contract, would be kept in _extra: {', '.join(found.unknown)}"))
+    if found.absent:
+        out.print(escape(f"of the contract, and did not come in these rows: {', '.join(found.absent)}"))
 
 
 def _filled(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
