@@ -31,6 +31,20 @@ def test_decimal_commas_do_not_mislead(read_bytes) -> None:
     assert read_bytes(b"a;b\n1,5;2,5\n3,5;4,5\n").values[0] == {"a": "1,5", "b": "2,5"}
 
 
+@pytest.mark.parametrize("chunk", [1, 7, 1 << 16])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_lines_above_the_header_are_left_out(read_bytes, monkeypatch, chunk: int, encoding: str) -> None:
+    monkeypatch.setattr(_input, "CHUNK", chunk)
+    text = "Umsätze im Mai;;\r\n;;\r\na;b\r\n1;2\r\n3;4;5\r\n"
+    found = read_bytes(text.encode(encoding), skip_lines=2)
+    assert found.values == [{"a": "1", "b": "2"}]
+    assert "row 2 (line 5): expected 2 fields, found 3" in found.bad[0].message
+    with pytest.raises(BadInput, match=r"column 2, 3 of 3 has no name.*`skip_lines`"):
+        read_bytes(text.encode(encoding))
+    with pytest.raises(BadInput, match="the file is empty"):
+        read_bytes(text.encode(encoding), skip_lines=9)
+
+
 def test_tsv_has_tabs_whatever_its_commas(read_bytes) -> None:
     assert read_bytes(b"a,b\n1,2\n", "x.tsv").values == [{"a,b": "1,2"}]
 

@@ -50,6 +50,15 @@ def test_a_sheet_is_read_with_its_types(read_bytes: Callable[..., Any]) -> None:
     assert [float(v) for v in table["id"]] == [1, 2, 3]
 
 
+def test_rows_above_the_header_are_left_out(read_bytes: Callable[..., Any]) -> None:
+    data = _book({"a": [["Report of May"], [None], *PEOPLE]})
+    found = read_bytes(data, "a.xlsx", skip_lines=2)
+    assert found.tables[0].column_names == ["id", "name", "born", "total"]
+    assert found.tables[0].num_rows == 3
+    with pytest.raises(BadInput, match=r"one has values and no name.*`skip_lines`"):
+        read_bytes(data, "a.xlsx")
+
+
 def test_a_column_of_mixed_types_is_text(read_bytes: Callable[..., Any]) -> None:
     rows = [["zip"], ["01234"], [1234], ["x"]]
     found = read_bytes(_book({"a": rows}), "a.xlsx")

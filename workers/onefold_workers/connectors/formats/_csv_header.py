@@ -9,7 +9,7 @@ from itertools import islice
 from onefold_workers.connectors.formats._csv_rows import Dialect, Row, line_count, rows
 from onefold_workers.connectors.formats._format import FileOptions
 from onefold_workers.connectors.formats._input import InputFile
-from onefold_workers.connectors.formats._text import Stretch, is_text, utf8
+from onefold_workers.connectors.formats._text import Stretch, below, is_text, utf8
 
 _SNIFFED = 64 << 10
 _DELIMITERS = (",", ";", "\t", "|")
@@ -55,7 +55,10 @@ def _check_names(file: InputFile, names: list[str], expected: tuple[str, ...]) -
     """Only names that the contract promises are told: without a header line, data stands in their place."""
     empty = [str(i) for i, name in enumerate(names, 1) if not name]
     if empty:
-        raise file.bad(f"header: column {', '.join(empty)} of {len(names)} has no name; every column needs one")
+        raise file.bad(
+            f"header: column {', '.join(empty)} of {len(names)} has no name; every column needs one. If lines stand above "
+            "the header, say how many: `skip_lines`"
+        )
     twice = next((name for name, count in Counter(names).items() if count > 1), None)
     if twice is not None:
         places = " and ".join(str(i) for i, name in enumerate(names, 1) if name == twice)
@@ -72,7 +75,7 @@ def found(file: InputFile, options: FileOptions) -> dict[str, object]:
     if encoding is None and _is_single_byte(b"".join(utf8(iter((chunk,)), None))):
         encoding = "cp1252"
         result["encoding"] = encoding
-    delimiter = sniff(b"".join(utf8(iter((head,)), encoding)), file, options)
+    delimiter = sniff(b"".join(below(utf8(iter((head,)), encoding), options.skip_lines)), file, options)
     if delimiter != ",":
         result["delimiter"] = delimiter
     return result

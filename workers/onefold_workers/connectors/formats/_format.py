@@ -21,6 +21,7 @@ class FileOptions(PacedOptions):
     `encoding`: of text formats; by default UTF-8, or what a byte order mark says.
     `delimiter`, `quote`: of CSV; one ASCII character each, `quote: ""` turns quoting off.
     `header`: column names for a CSV file that has no header line.
+    `skip_lines`: of CSV and Excel; lines, or rows of the sheet, above the header (a title, a date).
     `attachments`: of mailboxes, a row an attachment instead of a row a mail; each is a document.
     `records`: for JSON, the key of the array that holds the rows.
     `max_bytes`: for JSON and Excel documents, which are read whole. `max_row_bytes`: of one row of text.
@@ -36,6 +37,7 @@ class FileOptions(PacedOptions):
     delimiter: str | None = Field(default=None, min_length=1, max_length=1)
     quote: str = Field(default='"', max_length=1)
     header: tuple[str, ...] | None = Field(default=None, min_length=1)
+    skip_lines: int = Field(default=0, ge=0, le=1000)
     attachments: bool = False
     records: str | None = None
     max_bytes: int = Field(default=256 << 20, ge=1)

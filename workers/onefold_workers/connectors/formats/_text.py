@@ -48,6 +48,19 @@ def utf8(chunks: Iterator[bytes], encoding: str | None) -> Iterator[bytes]:
     yield decoder.decode(b"", final=True).encode("utf-8", "surrogateescape")
 
 
+def below(chunks: Iterator[bytes], lines: int) -> Iterator[bytes]:
+    """UTF-8 text without its first lines."""
+    for chunk in chunks:
+        if not lines:
+            yield chunk
+            continue
+        at = 0
+        while lines and (end := chunk.find(b"\n", at)) >= 0:
+            at, lines = end + 1, lines - 1
+        if not lines:
+            yield chunk[at:]
+
+
 @dataclass(frozen=True)
 class Stretch:
     """Whole lines (the file's last may lack its end); where `too_long`, the head of a line of that many bytes."""

@@ -3,7 +3,8 @@
 A sheet with two cells in its far corners asks for billions, and an archive may unpack to more than it says: the
 library then takes all memory, or ends the process. Here that is a process whose memory and time are bounded, and
 which reads from standard input and writes an Arrow stream to standard output. Run by `excel.py`, with the sheet's
-name (or nothing), rows a batch, bytes of memory and seconds as arguments; what is wrong is told on standard error.
+name (or nothing), rows above its header, rows a batch, bytes of memory and seconds as arguments; what is wrong is told
+on standard error.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ PROBLEM = "onefold: "
 _UNNAMED = "__UNNAMED__"
 
 
-def main(sheet_name: str, rows_a_batch: int) -> str | None:
+def main(sheet_name: str, above: int, rows_a_batch: int) -> str | None:
     """Write the sheet; returns what is wrong instead, on one line."""
     import fastexcel
     import pyarrow as pa
@@ -25,13 +26,16 @@ def main(sheet_name: str, rows_a_batch: int) -> str | None:
         names = book.sheet_names
         if sheet_name and sheet_name not in names:
             return f"has no sheet {sheet_name!r}; it has {', '.join(names)}"
-        sheet = book.load_sheet(sheet_name or 0, schema_sample_rows=None)
+        sheet = book.load_sheet(sheet_name or 0, header_row=above, schema_sample_rows=None)
         rows = pa.Table.from_batches([sheet.to_arrow()])
     except fastexcel.FastExcelError as error:
         return f"is no workbook that can be read ({str(error).splitlines()[0]})"
     unnamed = [n for n in rows.column_names if n.startswith(_UNNAMED)]
     if any(rows.column(n).null_count < rows.num_rows for n in unnamed):
-        return "columns: one has values and no name; every column needs its own name"
+        return (
+            "columns: one has values and no name; every column needs its own name. If rows stand above the header, say "
+            "how many: `skip_lines`"
+        )
     rows = _without_blank_rows(rows.drop_columns(unnamed))
     with pa.ipc.new_stream(sys.stdout.buffer, rows.schema) as writer:
         writer.write_table(rows, max_chunksize=rows_a_batch)
@@ -61,9 +65,11 @@ def _bound(memory: int, seconds: int) -> None:
 
 
 if __name__ == "__main__":
-    _bound(int(sys.argv[3]), int(sys.argv[4]))
+    sheet, *numbers = sys.argv[1:]
+    above, batch, memory, seconds = map(int, numbers)
+    _bound(memory, seconds)
     try:
-        said = main(sys.argv[1], int(sys.argv[2]))
+        said = main(sheet, above, batch)
     except MemoryError:
         said = "asks for more memory than a workbook may"
     if said:

@@ -18,7 +18,7 @@ from onefold_workers.connectors.formats._csv_header import found, header
 from onefold_workers.connectors.formats._csv_rows import Dialect, Row, line_count, rows, whole_rows
 from onefold_workers.connectors.formats._format import FileOptions, Format
 from onefold_workers.connectors.formats._input import InputFile
-from onefold_workers.connectors.formats._text import Stretch, is_text, stretches, utf8
+from onefold_workers.connectors.formats._text import Stretch, below, is_text, stretches, utf8
 
 
 def read(file: InputFile, options: FileOptions, expected: tuple[str, ...]) -> Iterator[Batch]:
@@ -32,13 +32,16 @@ def read(file: InputFile, options: FileOptions, expected: tuple[str, ...]) -> It
     """
     parser: _Parser | None = None
     tail = b""
-    for stretch in stretches(utf8(file.chunks(), options.encoding), options.max_row_bytes, carriage=True):
+    text = below(utf8(file.chunks(), options.encoding), options.skip_lines)
+    for stretch in stretches(text, options.max_row_bytes, carriage=True):
         data = stretch.data if stretch.too_long else tail + stretch.data
         if parser is None:
             if not data.strip(b"\r\n"):
                 continue
             names, data = header(file, options, expected, stretch)
-            parser = _Parser(file, names.names, names.dialect, options.max_row_bytes, names.lines)
+            parser = _Parser(
+                file, names.names, names.dialect, options.max_row_bytes, options.skip_lines + names.lines
+            )
         if stretch.too_long:
             yield from parser.parse(tail, final=True)
             tail = b""

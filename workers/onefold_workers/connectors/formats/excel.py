@@ -54,7 +54,7 @@ def read(file: InputFile, options: FileOptions, expected: tuple[str, ...]) -> It
 def _unpack(file: InputFile, options: FileOptions, rows: IO[bytes]) -> None:
     """The sheet as an Arrow stream into `rows`, written by a process of its own."""
     memory = _OWN + 6 * options.max_bytes
-    asked = [options.sheet or "", str(ROWS), str(memory), str(_SECONDS)]
+    asked = [options.sheet or "", str(options.skip_lines), str(ROWS), str(memory), str(_SECONDS)]
     with file.seekable(options.max_bytes) as stream:
         size = stream.seek(0, os.SEEK_END)
         if max(size, _says(stream)) > options.max_bytes:
