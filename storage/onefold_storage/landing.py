@@ -219,7 +219,7 @@ def _told(counts: _Counts, vanished: int, columns: str | None) -> str | None:
     """
     told = [columns] if columns else []
     if vanished:
-        told.insert(0, f"{vanished:,} rows that stood before are not in it: they are deleted")
+        told.insert(0, f"rows that are not in it any more, and are deleted: {vanished:,}")
     if counts.first is not None:
         rows = f"{counts.failed:,} of {counts.sent:,} rows are kept as failed events"
         told.insert(0, f"{rows}; the first is row {counts.first.row_id + 1}: {counts.first.message}")

@@ -203,7 +203,7 @@ def test_a_snapshot_without_rows_deletes_nobody_unless_the_contract_says_so(
         installation.lander.land(contract, make_delivery(empty, content="broken"))
     assert _standing(installation) == {1: "A", 2: "B", 3: "C"}
     fewer = installation.lander.land(contract, make_delivery({"id": ["1"], "name": ["A"]}))
-    assert fewer.message == "2 rows that stood before are not in it: they are deleted"
+    assert fewer.message == "rows that are not in it any more, and are deleted: 2"
     assert [p.status for p in installation.ledger.packages.list()] == ["committed"] * 3, (
         "the broken one was replaced"
     )
