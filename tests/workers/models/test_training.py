@@ -246,6 +246,15 @@ def test_in_training_customers_are_counted_and_not_their_rows(declared, views, f
         train(declared["customer_value"], views, flat, when)
 
 
+def test_offers_need_a_few_who_took_something(declared, views, frames, plans) -> None:
+    frame, when = frames["next_best_offer"], plans["next_best_offer"]
+    took = frame.filter(pl.col("as_of").is_in(when.train), pl.col("label") > 0)["golden_id"].unique().sort()
+    spared = pl.col("golden_id").is_in(took.head(4).implode()) | (pl.col("as_of") == when.test)
+    flat = frame.with_columns(label=pl.when(spared).then("label").otherwise(0.0))
+    with pytest.raises(NotTrainable, match=r"at least 5 customers who took something in training, found 4"):
+        train(declared["next_best_offer"], views, flat, when)
+
+
 def test_a_champion_stays_where_its_labels_became_all_the_same(
     tmp_path, declared, views, frames, plans, trained
 ) -> None:
