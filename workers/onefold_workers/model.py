@@ -20,6 +20,12 @@ Kind = Literal["classifier", "regressor", "ranker"]
 Metric = Literal["auc", "mae", "recall@10"]
 METRICS: dict[Kind, Metric] = {"classifier": "auc", "regressor": "mae", "ranker": "recall@10"}
 
+FEWEST = 20
+"""Customers of training and of the hold-out below which figures say nothing."""
+FEWEST_APART = 5
+"""Customers among them who must differ from the rest: of each class, with a label other than the most common one,
+who took something."""
+
 
 class NotTrainable(BadInput):
     """The data cannot train this model; the message is the reason, for people."""

@@ -19,7 +19,7 @@ import polars as pl
 from onefold_workers import boosting, evaluation
 from onefold_workers.additive import Additive, Floats
 from onefold_workers.feature_view import GOLDEN_ID, Feature
-from onefold_workers.model import Model, NotTrainable
+from onefold_workers.model import FEWEST, FEWEST_APART, Model, NotTrainable
 from onefold_workers.plan import Plan
 from onefold_workers.trained import Trained
 
@@ -30,7 +30,6 @@ PEOPLE = ("purchases_28", "purchases_90", "purchases_365")
 BOUGHT = ("bought_28", "bought_90", "bought_365", "bought_days", "bought_gap_days")
 MOST = 300
 FIRST = 10
-FEWEST = 20
 ROUNDS = 150
 PAIRS_LEARNED = 200_000
 AT_ONCE = 2_000
@@ -200,7 +199,7 @@ def train(model: Model, frame: pl.DataFrame, plan: Plan) -> Trained:
     """Learn from the latest training cut-off, test, and fit again on the latest whose horizon has passed.
 
     Raises:
-        NotTrainable: no categories, or too few customers.
+        NotTrainable: too few categories, customers, or customers who took anything.
     """
     tested = _fitted(model, frame, plan.train)
     recalls = _recalls(model, frame.filter(pl.col("as_of") == plan.test), tested, plan.days)
@@ -224,13 +223,20 @@ def train(model: Model, frame: pl.DataFrame, plan: Plan) -> Trained:
 
 def _fitted(model: Model, frame: pl.DataFrame, cutoffs: tuple[datetime, ...]) -> Additive:
     values, labels = [], []
+    takers: set[str] = set()
     for cutoff in cutoffs:
         rows_then = frame.filter(pl.col("as_of") == cutoff)
         known = context(rows_then)
         _check(model, rows_then, known)
-        for _, pairs in expanded(rows_then, known):
+        for ids, pairs in expanded(rows_then, known):
             values.append(stacked(pairs))
             labels.append(pairs[LABEL].ravel())
+            takers.update(ids.filter(pairs[LABEL].sum(axis=1) > 0))
+    if len(takers) < FEWEST_APART:
+        raise NotTrainable(
+            f"{model.name}: needs at least {FEWEST_APART} customers who took something in training, "
+            f"found {len(takers)}"
+        )
     x, y = np.concatenate(values), np.concatenate(labels)
     if len(y) > PAIRS_LEARNED:
         some = np.sort(np.random.default_rng(evaluation.SEED).choice(len(y), PAIRS_LEARNED, replace=False))
@@ -277,7 +283,7 @@ def _recalls(model: Model, frame: pl.DataFrame, learned: Additive, days: float) 
     found = recalls(model, frame, learned, days)
     if len(found["score"]) < FEWEST:
         raise NotTrainable(
-            f"{model.name}: needs {FEWEST} customers who took something in the hold-out, "
+            f"{model.name}: needs at least {FEWEST} customers who took something in the hold-out, "
             f"found {len(found['score'])}"
         )
     return found

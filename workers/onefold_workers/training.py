@@ -19,14 +19,12 @@ from onefold_workers import boosting, evaluation, offering
 from onefold_workers.additive import Additive, Floats
 from onefold_workers.feature_view import GOLDEN_ID, FeatureView
 from onefold_workers.features import DECIMALS, features_at, rounded, rows_at
-from onefold_workers.model import Model, NotTrainable
+from onefold_workers.model import FEWEST, FEWEST_APART, Model, NotTrainable
 from onefold_workers.plan import Plan
 from onefold_workers.point_in_time import History, sampled
 from onefold_workers.trained import Trained, matrix
 
 LABEL, BASELINE, SCALE = "label", "baseline", "scale"
-FEWEST = 20
-"""Customers of the hold-out, and of each class among them, below which figures say nothing."""
 FEW_ROUNDS = 50
 """Rounds to boost where there is nothing to choose their number by."""
 
@@ -135,7 +133,7 @@ def train(model: Model, views: Mapping[str, FeatureView], frame: pl.DataFrame, p
     The result carries two fits: `tested` never saw the hold-out, `additive` is the one to use.
 
     Raises:
-        NotTrainable: too few customers, or labels that are all the same.
+        NotTrainable: too few customers, or labels that are (almost) all the same.
     """
     frame = _ordered(frame)
     digest = fingerprint(model, views, frame, plan)
@@ -215,13 +213,16 @@ def _learnable(model: Model, names: tuple[str, ...], frame: pl.DataFrame) -> boo
 def _check(model: Model, frame: pl.DataFrame, where: str) -> None:
     if frame.height < FEWEST:
         raise NotTrainable(f"{model.name}: needs at least {FEWEST} customers in {where}, found {frame.height}")
-    if model.kind != "classifier":
-        return
-    for value, word in ((1.0, "with"), (0.0, "without")):
-        count = frame.filter(pl.col(LABEL) == value).height
-        if count < FEWEST // 4:
+    label = pl.col(LABEL)
+    kinds = {"with the label": label == 1, "without the label": label == 0}
+    if model.kind == "regressor":
+        common = float(np.min(frame[LABEL].mode().to_numpy()))
+        kinds = {f"with a label other than {common:g}": label != common}
+    for words, which in kinds.items():
+        count = frame.filter(which)[GOLDEN_ID].n_unique()
+        if count < FEWEST_APART:
             raise NotTrainable(
-                f"{model.name}: needs at least {FEWEST // 4} customers {word} the label in {where}, found {count}"
+                f"{model.name}: needs at least {FEWEST_APART} customers {words} in {where}, found {count}"
             )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,15 @@ import polars as pl
 import pytest
 
 from onefold_storage.errors import BadContract
+from onefold_storage.installation import Installation
+from onefold_storage.settings import StorageSettings
 from onefold_workers import boosting, models, training
 from onefold_workers.evaluation import measure
 from onefold_workers.model import NotTrainable
+from onefold_workers.model_registry import ModelRegistry
 from onefold_workers.plan import plan, spans
 from onefold_workers.point_in_time import History
+from onefold_workers.stages import training as stage
 from onefold_workers.trained import Trained
 from onefold_workers.training import fingerprint, merged, no_worse, predicted, train, training_frames
 
@@ -166,7 +171,7 @@ def test_the_figures_are_of_the_fit_that_never_saw_the_hold_out(declared, frames
         ("items", {*BUILT_IN, "big_basket"}),
         ("item keys", {"campaign_response", "churn", "customer_value", "big_basket"}),
         ("all but purchases", {"churn", "customer_value", "big_basket"}),
-        ("amounts", {"campaign_response", "churn", "customer_value", "next_best_offer"}),
+        ("amounts", {"campaign_response", "churn", "next_best_offer"}),
     ],
 )
 def test_what_is_missing_leaves_the_rest(lacking, trained_ones, quick, shops, views, declared, now) -> None:
@@ -209,9 +214,64 @@ def test_one_class_says_so(quick, shops, views, declared, now) -> None:
     history = History.of(
         pl.DataFrame(weekly).with_columns(pl.col("effective_at").dt.cast_time_unit("us")), shop.items
     )
-    trained, why = _everything(history, now, views, declared)
+    _, why = _everything(history, now, views, declared)
     assert why["churn"] == "churn: needs at least 5 customers with the label in the hold-out, found 0"
-    assert "customer_value" in trained
+    reason = "customer_value: needs at least 5 customers with a label other than 65 in the hold-out, found 0"
+    assert why["customer_value"] == reason
+
+
+@pytest.mark.parametrize("strays", [1, 4, 5])
+def test_a_few_stray_purchases_train_nothing(strays, quick, shops, views, declared, now) -> None:
+    """All purchases ended long ago; a few came in since. Five customers are enough for the hold-out only."""
+    shop = shops(customers=60, seed=6)
+    later = now + timedelta(days=460)
+    rows = shop.interactions
+    some = rows.filter(pl.col("kind") == "purchase").unique("golden_id", maintain_order=True).head(strays)
+    some = some.with_columns(effective_at=pl.lit(later - timedelta(days=1)).cast(rows.schema["effective_at"]))
+    trained, why = _everything(shop.history(interactions=pl.concat([rows, some])), later, views, declared)
+    assert not set(trained) & {"churn", "customer_value", "next_best_offer"}
+    where = "training, found 0" if strays == 5 else f"the hold-out, found {strays}"
+    assert (
+        why["customer_value"] == f"customer_value: needs at least 5 customers with a label other than 0 in {where}"
+    )
+    assert why["churn"] == f"churn: needs at least 5 customers without the label in {where}"
+
+
+def test_in_training_customers_are_counted_and_not_their_rows(declared, views, frames, plans) -> None:
+    frame, when = frames["customer_value"], plans["customer_value"]
+    few = frame["golden_id"].unique().sort().head(4)
+    spared = pl.col("golden_id").is_in(few.implode()) | (pl.col("as_of") == when.test)
+    flat = frame.with_columns(label=pl.when(spared).then(pl.col("label") + 1).otherwise(0.0))
+    with pytest.raises(NotTrainable, match=r"5 customers with a label other than 0 in training, found 4"):
+        train(declared["customer_value"], views, flat, when)
+
+
+def test_offers_need_a_few_who_took_something(declared, views, frames, plans) -> None:
+    frame, when = frames["next_best_offer"], plans["next_best_offer"]
+    took = frame.filter(pl.col("as_of").is_in(when.train), pl.col("label") > 0)["golden_id"].unique().sort()
+    spared = pl.col("golden_id").is_in(took.head(4).implode()) | (pl.col("as_of") == when.test)
+    flat = frame.with_columns(label=pl.when(spared).then("label").otherwise(0.0))
+    with pytest.raises(NotTrainable, match=r"at least 5 customers who took something in training, found 4"):
+        train(declared["next_best_offer"], views, flat, when)
+
+
+def test_a_champion_stays_where_its_labels_became_all_the_same(
+    tmp_path, declared, views, frames, plans, trained
+) -> None:
+    name = "customer_value"
+    settings = StorageSettings(home=tmp_path)
+    registry = ModelRegistry(stage.registry_url(settings))
+    registry.register(trained[name], champion=True)
+    held = pl.col("as_of") == plans[name].test
+    sink = BytesIO()
+    frames[name].with_columns(label=pl.when(held).then(0.0).otherwise("label")).write_parquet(sink)
+    Installation(settings).lake.objects.put(f"{stage.AREA}/{name}/0.parquet", sink.getvalue())
+    known = stage.Declared(declared, views)
+    fitted = stage._fit((name, plans[name]), settings=settings, known=known, retrain=False)
+    assert not fitted.new
+    assert fitted.why.endswith("with a label other than 0 in the hold-out, found 0; version 1 stands")
+    assert fitted.figures == registry.champion(name).status()
+    assert fitted.figures["version"] == "1"
 
 
 def test_a_model_that_names_no_view_says_so(declared, views) -> None:
