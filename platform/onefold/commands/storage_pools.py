@@ -71,7 +71,7 @@ def plan(
     for file in written:
         out.print(f"Wrote {file}")
     if written:
-        out.print(f"Next: onefold storage add-pool {written[0]}")
+        out.print(f"Next, run as this was: onefold storage add-pool {written[0]}")
 
 
 def add_pool(
