@@ -121,7 +121,6 @@ def test_the_fragment_is_kept_in_use_and_the_secrets_stay_as_they_are(folder: Pa
 def one_pool(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sound cluster of one pool, and neither docker compose nor a local cluster that it could be started with."""
     from onefold.commands import storage_pools
-
     from onefold_storage import expansion
 
     monkeypatch.setattr(storage_pools, "_api", lambda: None)
@@ -144,7 +143,6 @@ def test_a_pool_that_is_refused_leaves_the_settings_as_they_were(
     folder: Path, restart_with: str | None, why: str
 ) -> None:
     from onefold.commands.storage_pools import add_pool
-
     from onefold_storage.errors import Conflict
 
     env = folder / ".env"
