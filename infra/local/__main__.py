@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -24,6 +25,10 @@ from infra.local.process import MARK
 from infra.local.supervisor import LackingError, Supervisor, check, defined, processes, sweep
 
 _PATIENCE = 300
+_STACK = "ONEFOLD_LOCAL_ROOT"
+"""What `exec` tells its command: the folder of the services that it runs among."""
+_MOST = 250
+"""Replicas of a service: the last number of an address tells them apart."""
 
 
 def say(line: str) -> None:
@@ -47,18 +52,23 @@ def up(root: Path, asked: argparse.Namespace) -> int:
     root.mkdir(parents=True, exist_ok=True)
     root.chmod(0o711)  # accounts of single services pass through; what they may read says each folder
     variables = {name: os.environ[name] for name in _named_by_definition()}
-    scale = {name: int(number) for name, _, number in (item.partition("=") for item in asked.scale)}
+    scale = _scaled(asked.scale)
     profiles = [*asked.profile, *filter(None, os.environ.get("COMPOSE_PROFILES", "").split(","))]
     running = state(root)
-    if running and asked.only:  # beside what runs already, as an engine does
-        before = json.loads((root / "wanted.json").read_text())
-        asked.only = [*before["only"], *asked.only] if before["only"] else []
+    named = list(asked.only)
+    before = json.loads((root / "wanted.json").read_text()) if running else {}
+    if running and named:  # beside what runs already, as an engine does
+        asked.only = [*before["only"], *named] if before["only"] else []
         profiles, scale = [*before["profiles"], *profiles], before["scale"] | scale
+    if running and os.environ.get(_STACK) == str(root):
+        variables = before["variables"]  # those here are what one service is told, not what the stack was told
     turn = time.monotonic_ns()
     draft = {
         "variables": variables, "profiles": profiles, "scale": scale, "only": asked.only, "stopped": [], "turn": turn,
     }  # fmt: skip
-    services = chosen(defined(draft), draft["only"])
+    every = defined(draft)
+    chosen(every, named)  # also names that are not needed, as all runs, are to be right
+    services = chosen(every, draft["only"])
     check(services)
     say(f"{len(services)} services; logs in {root / 'logs'}")
     (root / "wanted.json").touch(mode=0o600)
@@ -113,6 +123,8 @@ def down(root: Path, volumes: bool) -> int:
 
 def execute(root: Path, name: str, command: list[str]) -> int:
     """Run a command with what a service has: its variables, and its addresses and paths in the command."""
+    if not command:
+        raise DefinitionError(f"exec {name}: say the command too, such as: exec {name} onefold status")
     if not state(root):
         raise DefinitionError("nothing is running: make up-local")
     known = processes(root, int((root / "net").read_text()))
@@ -121,6 +133,7 @@ def execute(root: Path, name: str, command: list[str]) -> int:
         raise DefinitionError(f"no service {name}; there are {', '.join(known)}")
     environment = dict(process.environment)
     del environment[MARK]  # it is the caller's, and is not ended with the services
+    environment[_STACK] = str(root)
     program, *arguments = process.within(command)
     found = shutil.which(program, path=environment["PATH"])
     if found is None:
@@ -182,6 +195,17 @@ def _complain(services: dict[str, Any], names: list[str], what: str) -> int:
     return 1
 
 
+def _scaled(items: list[str]) -> dict[str, int]:
+    """`SERVICE=N` as asked for."""
+    scale = {}
+    for item in items:
+        name, _, number = item.rpartition("=")
+        if not name or not re.fullmatch("[0-9]{1,3}", number) or int(number) > _MOST:
+            raise DefinitionError(f"scale {item}: say SERVICE=N, with N a number from 0 to {_MOST}")
+        scale[name] = int(number)
+    return scale
+
+
 def _named_by_definition() -> set[str]:
     files = os.environ.get("COMPOSE_FILE") or read_env(REPOSITORY / ".env").get(
         "COMPOSE_FILE", "docker-compose.yml"
@@ -194,7 +218,8 @@ def main() -> int:
     """Read the command line; errors of the user's are one line."""
     home = Path(os.environ.get("ONEFOLD_HOME", REPOSITORY / ".onefold")).expanduser().absolute()
     parser = argparse.ArgumentParser(prog="python -m infra.local", description=__doc__)
-    parser.add_argument("--root", type=Path, default=home / "local", help="folder of state, logs and volumes")
+    stack = Path(os.environ.get(_STACK) or home / "local")
+    parser.add_argument("--root", type=Path, default=stack, help="folder of state, logs and volumes")
     commands = parser.add_subparsers(dest="command", required=True)
     starting = commands.add_parser("up", help="start, and wait until all are well")
     starting.add_argument("--scale", action="append", default=[], metavar="SERVICE=N")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import socket
 import time
@@ -51,6 +52,12 @@ def defined(asked: Mapping[str, Any]) -> dict[str, Service]:
     unknown = asked["scale"].keys() - services.keys()
     if unknown:
         raise DefinitionError(f"no service {', '.join(sorted(unknown))} to scale; there are {', '.join(services)}")
+    for name, service in services.items():
+        if asked["scale"].get(name, service.replicas) > 1 and (not service.scales or re.search(r"-\d+$", name)):
+            raise DefinitionError(
+                f"service {name} is not scaled: only those are that have `deploy: {{replicas: N}}` in the compose "
+                "file and no number in their name; add a numbered one there under the next number"
+            )
     return {name: replace(s, replicas=asked["scale"].get(name, s.replicas)) for name, s in services.items()}
 
 

@@ -137,6 +137,10 @@ def added(fragment: Path, files: Sequence[Path]) -> tuple[Definition, Definition
     Raises:
         NotFound: a file is not there. BadInput: it adds no pool, or changes those that there are.
     """
+    if fragment.absolute() == files[0].absolute():
+        raise BadInput(
+            f"{fragment}: is the file that a fragment is laid over; name what `storage plan --out` wrote"
+        )
     before = read_definition([f for f in files if f.absolute() != fragment.absolute()])
     after = read_definition([*(f for f in files if f.absolute() != fragment.absolute()), fragment])
     old, new = before.arguments, after.arguments

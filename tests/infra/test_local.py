@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -245,3 +246,60 @@ def test_what_is_asked_for_wrongly_is_one_line(small) -> None:
     assert small.run("up", code=1).splitlines() == ["NONE is not set: say it (.env, which make secrets writes)"]
     path.write_text("services: {it: {image: onefold-api:1, command: [no-such-program]}}")
     assert "this machine lacks programs: put no-such-program on the PATH" in small.run("up", code=1)
+
+
+NUMBERED = """
+services:
+  api-1: {image: onefold-api:1, restart: unless-stopped, command: [sleep, "1000"]}
+  api-2: {image: onefold-api:1, restart: unless-stopped, command: [sleep, "1000"], environment: {A: "${A:-a}"}}
+  other: {image: onefold-api:1, restart: unless-stopped, command: [sleep, "1000"], deploy: {replicas: 2}}
+"""
+
+
+@pytest.fixture
+def numbered(make_stack: Callable, tmp_path: Path):
+    stack = make_stack()
+    stack.environment["COMPOSE_FILE"] = str(write(tmp_path, NUMBERED))
+    return stack
+
+
+@pytest.mark.parametrize("name", ["api-1", "api-2"])
+def test_a_numbered_service_is_not_scaled_onto_the_address_of_the_next(numbered, name: str) -> None:
+    said = numbered.run("up", "--scale", f"{name}=2", code=1)
+    assert said.count("\n") == 1
+    assert said.startswith(f"service {name} is not scaled")
+    assert numbered.processes() == []
+
+
+def test_a_service_that_is_one_by_the_compose_file_is_not_scaled(small) -> None:
+    assert small.run("up", "--scale", "first=2", code=1).startswith("service first is not scaled")
+
+
+@pytest.mark.parametrize("asked", ["other=x", "other=", "other", "=2", "other=-1", "other=1000"])
+def test_a_number_of_replicas_that_is_none_is_one_line(numbered, asked: str) -> None:
+    said = numbered.run("up", "--scale", asked, code=1)
+    assert said == f"scale {asked}: say SERVICE=N, with N a number from 0 to 250\n"
+
+
+def test_a_command_inside_a_service_is_to_be_said(numbered) -> None:
+    said = numbered.run("exec", "api-1", code=1)
+    assert said == "exec api-1: say the command too, such as: exec api-1 onefold status\n"
+
+
+def test_names_are_right_also_where_all_runs(numbered) -> None:
+    numbered.run("up")
+    assert "no service minio-9; there are" in numbered.run("up", "minio-9", code=1)
+    numbered.run("up", "api-1")
+
+
+def test_a_command_inside_a_service_finds_the_stack_that_it_runs_in(numbered) -> None:
+    """With what the stack was told, not what the service is told: nothing is started anew."""
+    numbered.environment["A"] = "of the stack"
+    numbered.run("up", "api-2")
+    before = numbered.state()
+    local = (sys.executable, "-m", "infra.local")
+    assert "api-2  healthy" in numbered.run("exec", "api-2", *local, "ps")
+    numbered.run("exec", "api-2", "env", "A=of the service", *local, "up", "api-1")
+    after = numbered.state()
+    assert set(after) == {"api-1", "api-2"}
+    assert after["api-2"]["pid"] == before["api-2"]["pid"]

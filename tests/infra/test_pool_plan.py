@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -114,6 +115,48 @@ def test_the_fragment_is_kept_in_use_and_the_secrets_stay_as_they_are(folder: Pa
         "MINIO_ROOT_PASSWORD=secret\nCOMPOSE_FILE=docker-compose.yml:infra/minio/pool-2.yml\n"
     )
     assert env.stat().st_mode & 0o077 == 0
+
+
+@pytest.fixture
+def one_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sound cluster of one pool, and neither docker compose nor a local cluster that it could be started with."""
+    from onefold.commands import storage_pools
+    from onefold_storage import expansion
+
+    monkeypatch.setattr(storage_pools, "_api", lambda: None)
+    monkeypatch.setattr(storage_pools.shutil, "which", lambda _: None)
+    monkeypatch.setattr(expansion, "pools_of", lambda _: SimpleNamespace(pools=[None]))
+    monkeypatch.setattr(expansion, "sound", lambda _: None)
+    monkeypatch.setattr(expansion, "calm", lambda _: None)
+
+
+@pytest.mark.usefixtures("one_pool")
+@pytest.mark.parametrize(
+    ("restart_with", "why"),
+    [
+        (None, "neither docker compose nor a local cluster"),
+        ("no-such -x", "no such program"),
+        (" ", "no such program"),
+    ],
+)
+def test_a_pool_that_is_refused_leaves_the_settings_as_they_were(
+    folder: Path, restart_with: str | None, why: str
+) -> None:
+    from onefold.commands.storage_pools import add_pool
+    from onefold_storage.errors import Conflict
+
+    env = folder / ".env"
+    env.write_text("MINIO_ROOT_PASSWORD=secret\n")
+    with pytest.raises(Conflict, match=why):
+        add_pool(written(folder), folder=folder, restart_with=restart_with, timeout=1)
+    assert env.read_text() == "MINIO_ROOT_PASSWORD=secret\n"
+
+
+def test_the_first_file_is_no_fragment_and_is_named(folder: Path) -> None:
+    first = folder / "docker-compose.yml"
+    for files in ([first], [first, written(folder)]):
+        with pytest.raises(BadInput, match=r"^\S+/docker-compose\.yml: is the file that a fragment is laid over"):
+            added(first, files)
 
 
 @pytest.mark.slow

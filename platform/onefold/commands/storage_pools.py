@@ -71,7 +71,7 @@ def plan(
     for file in written:
         out.print(f"Wrote {file}")
     if written:
-        out.print(f"Next: onefold storage add-pool {written[0]}")
+        out.print(f"Next, run as this was: onefold storage add-pool {written[0]}")
 
 
 def add_pool(
@@ -102,10 +102,10 @@ def add_pool(
     if changed:
         expansion.sound(capacity)
         expansion.calm(api)
+    services = sorted({*before.services, *after.services})
+    command = _starting(folder, services, restart_with) if changed else []
     pool_compose.keep_in_use(folder, fragment)
     if changed:
-        services = sorted({*before.services, *after.services})
-        command = shlex.split(restart_with) if restart_with else _engine(folder, services)
         err.print(f"  starting every node with {wanted} pools: {escape(shlex.join(command))}")
         done = subprocess.run(command, cwd=folder, check=False, stdout=2)  # noqa: S603 - what the person asked for
         if done.returncode:
@@ -218,6 +218,17 @@ def _api() -> AdminApi:
                 "ONEFOLD_S3_ROOT_PASSWORD, with ONEFOLD_LAKE_URL at s3://…")  # fmt: skip
     assert api is not None
     return api
+
+
+def _starting(folder: Path, services: list[str], told: str | None) -> list[str]:
+    """The command that starts the nodes, as the person told it or as it is found; refused where there is none."""
+    if told is None:
+        return _engine(folder, services)
+    command = shlex.split(told)
+    program = command[0] if command else ""
+    if not shutil.which(folder.absolute() / program if "/" in program else program):
+        _refuse(f"--restart-with {shlex.quote(told)}: there is no such program; nothing was changed")
+    return command
 
 
 def _engine(folder: Path, services: list[str]) -> list[str]:
