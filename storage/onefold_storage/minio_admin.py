@@ -28,6 +28,10 @@ _BUSY = {
 }
 
 
+class _StumbledError(Unavailable):
+    """The server broke off in the middle, without a word."""
+
+
 @dataclass(frozen=True)
 class AdminApi:
     """The administration of the cluster at one endpoint, as one user."""
@@ -74,10 +78,12 @@ class AdminApi:
         self._call("POST", "rebalance/start")
 
     def rebalance_status(self) -> dict[str, Any] | None:
-        """The last rebalance: `pools` with their `status` and `progress`; None where there never was one."""
+        """The last rebalance: `pools` with their `status` and `progress`; None where there never was one, or where it
+        was of a pool that has been taken away since (MinIO stumbles over what it kept of that one).
+        """
         try:
             return self._call("GET", "rebalance/status")  # type: ignore[no-any-return]
-        except NotFound:
+        except (NotFound, _StumbledError):
             return None
 
     def stop_rebalance(self) -> None:
@@ -145,6 +151,10 @@ class AdminApi:
             return NotFound(f"{self.endpoint}: {command}: {message or 'nothing there'}")
         if code == "NotImplemented" or status == 501:
             return Conflict(f"{self.endpoint}: {command} needs a cluster of two pools or more; add one first")
+        if status == 500 and not code:
+            return _StumbledError(
+                f"{self.endpoint}: {command}: storage stumbled; see the nodes' logs, and try again"
+            )
         if status >= 500:
             return Unavailable(f"{self.endpoint}: {command}: {message or status}; try again")
         return BadInput(f"{self.endpoint}: {command}: {message or code or status}")
