@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import random
 
+import polars as pl
 import pyarrow as pa
 import pytest
 
 from onefold_storage import contracts
+from onefold_storage.checking import check
+from onefold_storage.deliveries import Batch
 from onefold_workers.drafting import draft
+from onefold_workers.mapping import silver_rows
 
 _GIVEN = ("Anna", "Emil", "Greta", "Oskar", "Lena", "Paul", "Mia", "Jonas")
 _FAMILY = ("Weber", "Koch", "Braun", "Vogel", "Maier", "Wolf")
@@ -79,3 +83,72 @@ def test_a_number_after_a_street_without_one_is_of_the_house(header: str) -> Non
     # As in French addresses: before the street, where the numbers repeat.
     assert drafted(**people(400), **{header: numbers, "rue": streets}).kinds[header] == "house_number"
     assert header not in drafted(**{header: numbers}, **people(400), **{"Straße": streets}).kinds
+
+
+def master(number: str, rows: int = 600) -> dict[str, list[str | None]]:
+    """A customer master: a number of each customer's own, and an email for most of them."""
+    drawn = random.Random(7)
+    names = people(rows)
+    return {
+        number: [str(100_000 + 7 * i) for i in range(rows)],
+        "Vorname": names["Vorname"],
+        "Nachname": names["Nachname"],
+        "E-Mail": [None if drawn.random() < 0.15 else f"person{i}@example.org" for i in range(rows)],
+        "Geb.-Datum": [f"{i % 28 + 1:02}.{i % 12 + 1:02}.{1940 + i % 60}" for i in range(rows)],
+        "Umsatz (EUR)": [f"{drawn.randint(0, 900_000) / 100:.2f}" for _ in range(rows)],
+        "Angelegt am": [f"{i % 28 + 1:02}.{i % 12 + 1:02}.{2012 + i % 12}" for i in range(rows)],
+        "Werbung erlaubt": [drawn.choice(["ja", "nein"]) for _ in range(rows)],
+    }
+
+
+def silver_people(contract: contracts.Contract, sample: pa.Table) -> pl.DataFrame:
+    """The contact records that the contract makes of the sample; no row of it is bad."""
+    checked = check(contract, Batch(sample, pa.array(range(sample.num_rows), pa.int64())))
+    assert not len(checked.bad)
+    rows = checked.rows.with_columns(
+        pl.lit("p1").alias("_package_id"),
+        pl.lit("2030-01-01").str.to_datetime(time_unit="us", time_zone="UTC").alias("_landed_at"),
+    ).to_arrow(compat_level=pl.CompatLevel.oldest())
+    people = pl.from_arrow(silver_rows(contract, rows)["silver/contact_records"])
+    assert isinstance(people, pl.DataFrame)
+    return people
+
+
+@pytest.mark.parametrize(
+    "number", ["Kd-Nr", "Kd.-Nr.", "KdNr", "Kdnr", "KDNR", "Kd_Nummer", "KndNr", "Kundennummer", "customer_id"]
+)
+def test_a_customer_master_is_contact_records_by_the_customers_number(number: str) -> None:
+    sample = pa.table(master(number))
+    contract = contracts.parse(draft(sample, "people", "people.csv"), "draft")
+    assert contract.kinds[number] == "external_id"
+    assert contract.primary_key == (number,)
+    assert [m.table for m in contract.maps] == ["contact_records", "consents"]
+    assert silver_people(contract, sample)["record_key"].n_unique() == sample.num_rows
+
+
+@pytest.mark.parametrize("time", ["Angelegt am", "Erster Kauf", "Datum"])
+def test_a_customers_number_that_no_two_rows_share_makes_no_interactions(time: str) -> None:
+    columns = master("Kd-Nr")
+    columns[time] = columns.pop("Angelegt am")
+    assert "interactions" not in {m.table for m in drafted(**columns).maps}
+    # Nor do numbers or emails that some rows lack, and no two share.
+    columns["Kd-Nr"][5] = None
+    assert "interactions" not in {m.table for m in drafted(**columns).maps}
+
+
+def test_a_running_number_keys_a_master_without_customers_numbers() -> None:
+    columns = master("Nr")
+    columns["Nr"] = [str(i + 1) for i in range(600)]
+    contract = drafted(**columns)
+    assert contract.primary_key == ("Nr",)
+    assert [m.table for m in contract.maps] == ["contact_records", "consents"]
+
+
+def test_rows_that_share_a_customers_number_stay_interactions() -> None:
+    columns = master("Kd-Nr")
+    columns["Kd-Nr"] = [str(100_000 + i % 200) for i in range(600)]
+    purchases = {"Beleg-Nr": [str(i) for i in range(600)], **columns}
+    for rows in (columns, purchases):
+        contract = drafted(**rows)
+        assert "interactions" in {m.table for m in contract.maps}
+    assert contract.primary_key == ("Beleg-Nr",)
