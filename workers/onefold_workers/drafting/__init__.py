@@ -124,7 +124,7 @@ def _says_nothing_of_a_person(p: Profile) -> bool:
     """Who is who by somebody's hand, the row's own number, or text for people to read: no attribute."""
     known = vocabulary().roles
     numbered = p.compact in known["row"] or bool({*p.words} & known["id"])
-    own = p.unique and p.rows >= _MANY and p.share(r"^[\w.:/#-]+$") == 1
+    own = p.unique and p.rows >= _MANY and p.decimals < 0.5 and p.share(r"^[\w.:/#-]+$") == 1
     return is_truth(p) or bool({*p.words} & known["prose"]) or own or (numbered and p.unique)
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import polars as pl
+
 from onefold_workers.drafting.headers import header_kind, is_about, is_attribute, says_plainly
 from onefold_workers.drafting.profile import Profile
 from onefold_workers.drafting.vocabulary import longest, runs, vocabulary
@@ -19,6 +21,8 @@ _DAY_AND_YEAR = r"^\D*\d{1,2}\D+\d{1,2}\D+\d{2,4}$"
 _TURNED_ROUND = r"^\p{Lu}[\p{L}'’ -]+, (?:\p{Lu}[\p{L}.'’-]+ ?)+(?:\(.*\))?$"
 """`Abbott, John Joseph`: family name first."""
 _ADDRESS = ("street", "city", "postcode")
+_NEVER_TWICE = 50
+"""So many numbers, no two the same, are no numbers of houses."""
 
 
 @dataclass(frozen=True)
@@ -223,7 +227,39 @@ def _together(profiles: dict[str, Profile], found: dict[str, Guess]) -> dict[str
     for name in regions:  # `State` and `Region`: the finer one is the region
         if any(profiles[o].distinct > 3 * profiles[name].distinct for o in regions):
             del result[name]
-    return _name_pair(profiles, result)
+    return _name_pair(profiles, _with_house_number(profiles, result))
+
+
+def _with_house_number(profiles: dict[str, Profile], found: dict[str, Guess]) -> dict[str, Guess]:
+    """A column named only `Nr` or `no` is a house number after a street without numbers, or before it if it repeats.
+
+    Anything else of that name is left alone: it numbers the rows.
+    """
+    if "house_number" in {g.kind for g in found.values()}:
+        return found
+    names = list(profiles)
+    for place, name in enumerate(names):
+        p, fit = profiles[name], _number_of_a_house(profiles[name])
+        if name in found or p.compact not in vocabulary().roles["number"] or fit < AGREES["house_number"][1]:
+            continue
+        after = _is_bare_street(profiles, found, names[place - 1]) if place else False
+        before = _is_bare_street(profiles, found, names[place + 1]) if place + 1 < len(names) else False
+        if (after and not _running(p)) or (before and p.distinct < p.filled):
+            why = f"a number beside a street without one, {fit:.0%} of the values agree"
+            return {**found, name: Guess("house_number", "high" if fit > 0.9 else "medium", why)}
+    return found
+
+
+def _is_bare_street(profiles: dict[str, Profile], found: dict[str, Guess], name: str) -> bool:
+    return name in found and found[name].kind == "street" and profiles[name].share(r"\d") < 0.5
+
+
+def _running(p: Profile) -> bool:
+    """Numbers that count rows: each one more than that before it, or many and no two the same."""
+    if p.distinct < p.filled:
+        return False
+    steps = p.text.cast(pl.Float64, strict=False).diff().drop_nulls()
+    return p.filled >= _NEVER_TWICE or (steps.len() > 1 and bool((steps == 1).all()))
 
 
 def _paired(kind: str, kinds: set[str]) -> bool:

@@ -78,10 +78,12 @@ def roles(source: str, profiles: dict[str, Profile], guesses: dict[str, Guess]) 
     amount, unit_price = _amount(free, item, order)
     quantity = _measure(free, known["quantity"], {amount})
     traded = any(c is not None for c in (amount, quantity, item, order))
-    happened = time is not None and customer is not None and not profiles[customer].unique
+    happened = time is not None and customer is not None and _repeats(profiles[customer])
     if happened and len(person) >= 2 and not traded:
         happened = False  # people, several of whom share a number
-    one_off = not happened and _one_off(profiles, person, time, amount)
+    # A customer's number that no two rows share: one row per customer, whose sums and times are theirs.
+    master = customer is not None and not _repeats(profiles[customer]) and item is None and order is None
+    one_off = not happened and not master and _one_off(profiles, person, time, amount)
     key = _key(profiles, guesses, customer if happened else None, item, order, transactions=happened)
     bought = bool({*tokens(source)} & _PURCHASES) or amount is not None or quantity is not None or item is not None
     return Roles(
@@ -102,6 +104,11 @@ def roles(source: str, profiles: dict[str, Profile], guesses: dict[str, Guess]) 
         purchases=bought,
         transactions=happened or one_off,
     )
+
+
+def _repeats(p: Profile) -> bool:
+    """Some rows share a value; rows without one share nothing."""
+    return p.distinct < p.filled
 
 
 def _one_off(profiles: dict[str, Profile], person: set[str], time: str | None, amount: str | None) -> bool:
@@ -166,7 +173,7 @@ def _customer(profiles: dict[str, Profile], guesses: dict[str, Guess], *, time: 
         return None
     mails = [n for n, g in guesses.items() if g.kind == "email" and profiles[n].filled > 0.5 * profiles[n].rows]
     if mails:
-        return mails[0] if not profiles[mails[0]].unique else None
+        return mails[0] if _repeats(profiles[mails[0]]) else None
     rows = vocabulary().roles["row"]
     repeated = [n for n, p in profiles.items() if n not in guesses and _may_be_code(p) and p.distinct < p.filled]
     plain = [n for n in repeated if profiles[n].compact in rows]
