@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,6 +18,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from onefold_storage.errors import BadInput, NotFound, Unavailable
+from onefold_storage.faults import fault_of
 from onefold_storage.law import mirror
 from onefold_storage.objects import Objects
 
@@ -72,7 +75,11 @@ class BackupStore:
         return frozenset(h for h, s in named.items() if sizes.get(h) == s.size)
 
     def put(self, source: BinaryIO, held: frozenset[str], mark: str = "") -> tuple[Stored, bool]:
-        """Keep a content; gives it, and whether it had to be copied. `held`: see `held()`."""
+        """Keep a content; gives it, and whether it had to be copied. `held`: see `held()`.
+
+        Raises:
+            BadInput: the place of the backups cannot be written. OSError: the source cannot be read.
+        """
         digest, size = hashlib.sha256(), 0
         with tempfile.SpooledTemporaryFile(_IN_MEMORY) as draft:
             while chunk := source.read(_CHUNK):
@@ -83,13 +90,24 @@ class BackupStore:
             if stored.sha256 in held:
                 return stored, False
             draft.seek(0)
-            with self.objects.open(_blob(stored.sha256), "wb") as target:
+            with self._writing(), self.objects.open(_blob(stored.sha256), "wb") as target:
                 while chunk := draft.read(_CHUNK):
                     target.write(chunk)
-        self.objects.sync(_blob(stored.sha256))
+        with self._writing():
+            self.objects.sync(_blob(stored.sha256))
         if self.objects.size(_blob(stored.sha256)) != size:
             raise Unavailable(f"{stored.sha256}: the copy is not whole; storage did not keep it, run it again")
         return stored, True
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if fault_of(error):
+                raise
+            said = error.strerror or type(error).__name__
+            raise BadInput(f"{self.objects.root}: the place of the backups cannot be written: {said}") from error
 
     def fetch(self, stored: Stored, target: BinaryIO) -> None:
         """Write a content into `target`.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import dataclass
 from http.client import IncompleteRead
 from typing import Any
 
@@ -19,7 +20,7 @@ from s3fs import S3FileSystem
 from s3fs.errors import translate_boto_error
 
 from onefold_storage.errors import Forbidden, NotFound, Unavailable
-from onefold_storage.settings import patience_of
+from onefold_storage.settings import FOR_BACKUPS, patience_of
 
 _SLOWEST = 256 * 1024
 """Bytes a second that a body takes at least, on top of the wait for the answer."""
@@ -31,15 +32,41 @@ _NEVER = {501, 507}
 """Statuses above 500 that asking again does not change: not known to the server, no room."""
 
 
+@dataclass(frozen=True)
+class _Hints:
+    """What to look at where a bucket is not there, refuses, or its server does not answer."""
+
+    bucket: str
+    keys: str
+    server: str
+
+
+_HINTS = _Hints(
+    "`onefold storage init` makes it, or check ONEFOLD_LAKE_URL",
+    "check ONEFOLD_S3_ACCESS_KEY, ONEFOLD_S3_SECRET_KEY, and the bucket in ONEFOLD_LAKE_URL",
+    "check ONEFOLD_S3_ENDPOINT, and that it runs",
+)
+_BACKUP_HINTS = _Hints(
+    "make it on the backups' server, or check the place that was named for backups (ONEFOLD_BACKUP_URL)",
+    "check ONEFOLD_BACKUP_S3_ACCESS_KEY and ONEFOLD_BACKUP_S3_SECRET_KEY (the lake's, ONEFOLD_S3_…, where they are not "
+    "set), and the bucket of the backups (ONEFOLD_BACKUP_URL)",
+    "check ONEFOLD_BACKUP_S3_ENDPOINT (ONEFOLD_S3_ENDPOINT, where it is not set), and that it runs",
+)
+
+
 class PatientS3(S3FileSystem):  # type: ignore[misc]
-    """s3fs, which asks again within `patience` seconds; each time it waits `timeout` seconds for an answer."""
+    """s3fs, which asks again within `patience` seconds; each time it waits `timeout` seconds for an answer.
+
+    `backups`: it is the way to backups, and what is wrong is to be looked for in their settings.
+    """
 
     retries = 2  # of a body that breaks off while it is read; requests are `_call_s3`'s
     protocol = ("s3",)
 
-    def __init__(self, *, timeout: float, patience: float, **given: Any) -> None:
+    def __init__(self, *, timeout: float, patience: float, backups: bool = False, **given: Any) -> None:
         super().__init__(**given)
         self._timeout, self._patience = timeout, patience
+        self._hints = _BACKUP_HINTS if backups else _HINTS
 
     async def _call_s3(self, method: str, *given: Any, **asked: Any) -> Any:
         await self.set_session()
@@ -55,15 +82,11 @@ class PatientS3(S3FileSystem):  # type: ignore[misc]
             except ClientError as error:
                 code = str(error.response.get("Error", {}).get("Code", ""))
                 if code == "NoSuchBucket":
-                    raise NotFound(
-                        f"there is no bucket {asked.get('Bucket')}; `onefold storage init` makes it, or check "
-                        "ONEFOLD_LAKE_URL"
-                    ) from error
+                    raise NotFound(f"there is no bucket {asked.get('Bucket')}; {self._hints.bucket}") from error
                 if _status(error) == 403:
                     raise Forbidden(
                         f"{self.client_kwargs.get('endpoint_url', 'S3')}: storage refuses what was asked of the bucket "
-                        f"{asked.get('Bucket')} ({code}); check ONEFOLD_S3_ACCESS_KEY, ONEFOLD_S3_SECRET_KEY, and the "
-                        "bucket in ONEFOLD_LAKE_URL"
+                        f"{asked.get('Bucket')} ({code}); {self._hints.keys}"
                     ) from error
                 if not _may_pass(code, error):
                     raise translate_boto_error(error) from error
@@ -72,7 +95,7 @@ class PatientS3(S3FileSystem):  # type: ignore[misc]
             except _PASSING as error:
                 if clock() >= end:
                     raise Unavailable(
-                        f"storage does not answer ({type(error).__name__}); check ONEFOLD_S3_ENDPOINT, and that it runs"
+                        f"storage does not answer ({type(error).__name__}); {self._hints.server}"
                     ) from error
             await asyncio.sleep(min(0.05 * 2**attempt, _BACKOFF))
             attempt += 1
@@ -157,6 +180,7 @@ def file_system(options: dict[str, str]) -> PatientS3:
     return PatientS3(
         timeout=timeout,
         patience=patience_of(options),
+        backups=FOR_BACKUPS in options,
         key=options.get("AWS_ACCESS_KEY_ID"),
         secret=options.get("AWS_SECRET_ACCESS_KEY"),
         client_kwargs=client | ({"endpoint_url": endpoint} if endpoint else {}),

@@ -120,7 +120,8 @@ class StorageSettings(BaseSettings):
             "s3_access_key": self.backup_s3_access_key,
             "s3_secret_key": self.backup_s3_secret_key,
         }
-        return self.model_copy(update={k: v for k, v in own.items() if v}).options_for(url)
+        found = self.model_copy(update={k: v for k, v in own.items() if v}).options_for(url)
+        return found | {FOR_BACKUPS: "true"} if found else found
 
     def options_for(self, url: str) -> dict[str, str]:
         """Options for what lies at a URL; empty for a path."""
@@ -147,6 +148,10 @@ class StorageSettings(BaseSettings):
     def clock(self) -> Clock:
         """The one clock: the machine's, or the fixed one."""
         return FixedClock(self.now) if self.now else SystemClock()
+
+
+FOR_BACKUPS = "onefold_backups"
+"""The storage option that marks a way to backups, whose settings have other names."""
 
 
 def patience_of(options: dict[str, str]) -> float:

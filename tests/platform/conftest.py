@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -104,13 +105,25 @@ def client(published: Home) -> Iterator[TestClient]:
         yield opened
 
 
+def statuses_of(client: TestClient, method: str, path: str) -> set[str]:
+    """Statuses that the description lists for a request; none where it does not list the request."""
+    for described, operations in client.app.openapi()["paths"].items():  # type: ignore[attr-defined]
+        pattern = re.sub(r"\{[^}]+\}", "[^/]+", described)
+        if method.lower() in operations and re.fullmatch(pattern, path.partition("?")[0]):
+            return set(operations[method.lower()]["responses"])
+    return set()
+
+
 @pytest.fixture
 def ask(published: Home, client: TestClient) -> Callable[..., Any]:
-    """`ask("GET", path, …)` with a key that may do everything but administer."""
+    """`ask("GET", path, …)` with a key that may do everything but administer; its status has to be a described one."""
     scopes = ("read:customers", "read:scores", "read:sources", "read:metrics", "search", "write:consents")
     token = published.token(*scopes)
 
     def asked(method: str, path: str, **more: Any) -> Any:
-        return client.request(method, path, headers={"X-API-Key": token}, **more)
+        answer = client.request(method, path, headers={"X-API-Key": token}, **more)
+        described = statuses_of(client, method, path)
+        assert not described or str(answer.status_code) in described, f"{method} {path}: {answer.status_code}"
+        return answer
 
     return asked

@@ -192,6 +192,17 @@ def test_a_body_beyond_the_bound_is_refused(ask: Callable[..., Any]) -> None:
     _problem(ask("POST", "/v1/customers/search", content=stream()), 413, "too_large")
 
 
+def test_every_answer_to_a_bad_body_is_described(published: Any, client: TestClient) -> None:
+    headers = {"X-API-Key": published.token("admin"), "Content-Type": "application/json"}
+    missing = []
+    for path, operations in client.get("/openapi.json").json()["paths"].items():
+        for body in (b"\xff\xfe", b"{", b"[]", b" " * 70_000) if "post" in operations else ():
+            status = client.post(path.replace("{source}", "nobody"), content=body, headers=headers).status_code
+            if str(status) not in operations["post"]["responses"]:
+                missing.append((path, status))
+    assert missing == []
+
+
 def test_unknown_paths_and_methods(ask: Callable[..., Any]) -> None:
     _problem(ask("GET", "/v1/nothing"), 404, "not_found")
     _problem(ask("DELETE", "/v1/segments"), 405, "method_not_allowed")

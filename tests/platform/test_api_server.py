@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +16,8 @@ from typing import Any
 
 import httpx
 import pytest
+
+from onefold.api import bounds
 
 FORBIDDEN = ("dask", "distributed", "prefect", "sklearn", "scipy", "mlflow", "pandas", "deltalake", "polars")
 PROGRAM = """
@@ -84,3 +89,70 @@ def test_a_server_answers_follows_and_logs_no_identifier(
     assert "GET /v1/customers/{golden_id} 200" in text
     for secret in ("person3", "person4", "g0000003", "SECRETCURSOR", token, "Adler"):
         assert secret not in text
+
+
+@pytest.mark.parametrize(
+    ("path", "size", "chunked", "key", "status"),
+    [
+        ("/v1/ingest/web_visits", 8_500_000, False, True, 413),
+        ("/v1/customers/search", 9_000_000, False, True, 413),
+        ("/v1/customers/search", 9_000_000, True, True, 413),
+        ("/v1/ingest/web_visits", 8_000_000, False, False, 401),
+        ("/v1/ingest/web_visits", 8_000_000, True, True, 404),
+    ],
+)
+def test_who_sends_all_before_reading_gets_the_refusal(
+    server: tuple[str, Path], published: Any, path: str, size: int, chunked: bool, key: bool, status: int
+) -> None:
+    address, _ = server
+    headers = {"Content-Type": "application/json"}
+    headers |= {"Authorization": f"Bearer {published.token('admin')}"} if key else {}
+    body = iter([bytes(100_000)] * (size // 100_000)) if chunked else bytes(size)
+    asked = urllib.request.Request(f"{address}{path}", data=body, headers=headers, method="POST")
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(asked, timeout=60)
+    assert refused.value.code == status
+    assert refused.value.read().startswith(b'{"error"')
+
+
+async def _read_of(headers: dict[str, str], sent: Callable[[], Any]) -> tuple[int, int]:
+    """Status of a search with this body, and how many of its pieces were read."""
+    read, answered = 0, []
+
+    async def receive() -> Any:
+        nonlocal read
+        read += 1
+        return await sent()
+
+    async def send(message: Any) -> None:
+        answered.append(message)
+
+    async def app(_scope: Any, receive: Any, _send: Any) -> None:
+        while True:
+            await receive()
+
+    guarded = bounds.Bounds(app, 1_000, 1_000, lambda *_: None)
+    raw = [(k.encode(), v.encode()) for k, v in headers.items()]
+    await guarded({"type": "http", "method": "POST", "path": "/v1/customers/search", "headers": raw}, receive, send)
+    return answered[0]["status"], read
+
+
+def test_what_is_thrown_away_of_a_body_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounds, "_READING_SECONDS", 0.05)
+    endless = {"transfer-encoding": "chunked"}
+
+    async def piece() -> Any:
+        return {"type": "http.request", "body": bytes(1 << 20), "more_body": True}
+
+    async def gone() -> Any:
+        return {"type": "http.disconnect"}
+
+    async def stalled() -> Any:
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(bounds, "_THROWN_AWAY", 4 << 20)
+    assert asyncio.run(_read_of(endless, piece)) == (413, 5)
+    assert asyncio.run(_read_of({"content-length": str(9 << 20)}, piece)) == (413, 0)
+    assert asyncio.run(_read_of({"content-length": "2000"}, stalled)) == (413, 1)
+    assert asyncio.run(_read_of({"content-length": "2000"}, gone)) == (413, 1)
+    assert asyncio.run(_read_of({"content-length": "2000", "expect": "100-continue"}, piece)) == (413, 0)

@@ -58,3 +58,25 @@ def test_backed_up_listed_restored_and_rebuilt(tmp_path: Path, monkeypatch: pyte
     assert _run("restore", "--ledger-from-lake")["wishes"] == 1
     told = CliRunner().invoke(app, ["restore", "--force"], catch_exceptions=False).stdout
     assert "no wish and no erasure" in told
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = _home(monkeypatch, tmp_path / "one")
+    wish = Wish("email", made.keyed_hash.of("email", "a@example.com"), "any", "any", "REVOKED")
+    made.ledger.wishes.add([wish], "test")
+    made.law.copy()
+    made.ledger.close()
+    (tmp_path / "file").touch()
+    for place in ("/proc/nope", f"{tmp_path}/file/nope"):
+        with pytest.raises(BadInput, match=f"^{place}: the place of the backups cannot be written: .*directory$"):
+            CliRunner().invoke(app, ["backup", place], catch_exceptions=False)
+
+
+def test_keys_are_called_lost_only_where_none_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = _home(monkeypatch, tmp_path / "one")
+    key, _ = made.ledger.keys.create("crm", ["read:scores"])
+    rebuild = ["restore", "--ledger-from-lake"]
+    assert "API key" not in CliRunner().invoke(app, rebuild, catch_exceptions=False).stdout
+    made.ledger.keys.revoke(key.id)
+    made.ledger.close()
+    assert "no API key is left" in CliRunner().invoke(app, rebuild, catch_exceptions=False).stdout

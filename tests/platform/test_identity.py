@@ -221,6 +221,10 @@ def test_a_customer_as_of_a_date_over_the_api(home: Installation, client: TestCl
     assert found.json()["records"] == len(made["keys_of"](home, a))
     assert found.json()["may_contact"]
     assert found.json()["publication"] == "as of 2018-01-31T23:59:59.999999+00:00"
-    assert client.get(f"/v1/customers/{a}?as_of=2017-01-31", headers=headers).status_code == 404
+    early = client.get(f"/v1/customers/{a}?as_of=2017-01-31", headers=headers)
+    said = early.json()["error"]["message"]
+    assert early.status_code == 404 and said.endswith("was not there yet at 2017-01-31 23:59:59 UTC")
+    never = client.get("/v1/customers/nobody?as_of=2018-01-31", headers=headers)
+    assert never.status_code == 404 and "no customer has or had this golden ID" in never.text
     assert client.get(f"/v1/customers/{a}?as_of=SECRET", headers=headers).status_code == 422
     assert client.get(f"/v1/customers/{a}", headers=headers).status_code == 503  # nothing is published here

@@ -67,6 +67,7 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
         waits=contract("waits", {"header": "X-Signature", "secret": named}, durability="storage"),
         unset=contract("unset", {"header": "X-Signature", "secret": "${ONEFOLD_TEST_NOWHERE}"}),
         visits=contract("visits", {}, connector="http", options={}),
+        broken="id: broken\n",
     )
     yield opened
     opened.ledger.close()
@@ -102,7 +103,7 @@ def test_each_style_lands_and_needs_no_key(installation: Installation, client: T
 
 
 def test_without_the_signature_nothing_opens_and_nothing_is_told(
-    installation: Installation, client: TestClient
+    installation: Installation, client: TestClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     right = digest(EVENT).hexdigest()
     admin = {"X-API-Key": installation.ledger.keys.create("admin", ["admin"])[1]}
@@ -120,6 +121,9 @@ def test_without_the_signature_nothing_opens_and_nothing_is_told(
         ("pay", EVENT, {"Stripe-Signature": f"v1={right}"}),
         ("visits", EVENT, {"X-Signature": right}),
         ("nobody", EVENT, {"X-Signature": right}),
+        ("unset", EVENT, {"X-Signature": right}),
+        ("unset", EVENT, {"X-Signature": digest(EVENT, "").hexdigest()}),
+        ("broken", EVENT, {"X-Signature": right}),
     ]
     before = client.app.state.context.events.figures.events  # type: ignore[attr-defined]
     said = set()
@@ -129,8 +133,11 @@ def test_without_the_signature_nothing_opens_and_nothing_is_told(
         said.add(answer.text)
     assert len(said) == 1  # nor whether the source exists
     assert client.app.state.context.events.figures.events == before  # type: ignore[attr-defined]
-    refused = client.post("/v1/webhooks/unset", content=EVENT, headers={"X-Signature": right})
-    assert refused.status_code == 503 and "ONEFOLD_TEST_NOWHERE" not in refused.text
+    assert "unset: onefold.options.signature.secret: the environment variable ONEFOLD_TEST_NOWHERE" in caplog.text
+    assert "webhooks are refused: broken: its contract is not valid" in caplog.text  # the operator is told
+    assert SECRET not in caplog.text and OLD not in caplog.text
+    for source in ("code", "unset", "nobody"):  # without its length, so that it is read before it is refused
+        assert client.post(f"/v1/webhooks/{source}", content=iter([b"x" * 20_001])).status_code == 413
     token = installation.ledger.keys.create("code", ["ingest:code"])[1]
     answer = client.post("/v1/ingest/code", content=EVENT, headers={"X-API-Key": token})
     assert answer.status_code == 409  # by a key it takes nothing

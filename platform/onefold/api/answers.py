@@ -68,3 +68,14 @@ PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
 """Errors that every route can give."""
 
 NOT_FOUND: Final[dict[int | str, dict[str, Any]]] = {404: said("There is no such thing")}
+
+BODY: Final[dict[int | str, dict[str, Any]]] = {
+    400: said("The body is not text in UTF-8"),
+    413: said("The body is beyond its bound"),
+}
+"""Errors that every route can give that takes a JSON object."""
+
+NOT_CONTINUED: Final[dict[int | str, dict[str, Any]]] = {
+    409: said("Something was published since the list was begun: start again without a cursor")
+}
+"""The error of lists that are read in pages."""

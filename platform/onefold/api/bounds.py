@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from fastapi import HTTPException
@@ -36,6 +38,11 @@ _EVENTS: Final = re.compile(
 )
 """Paths whose bodies are events."""
 
+_THROWN_AWAY: Final = 64 << 20
+"""Bytes of a refused request's body that are read and thrown away at most, so that its sender gets to the answer."""
+_READING_SECONDS: Final = 10.0
+"""And how long that may take at most."""
+
 Observer = Callable[[str, str, int, float], None]
 """Told of every request: method, the route's pattern, status, seconds."""
 
@@ -61,12 +68,14 @@ class Bounds:
             await self._app(scope, receive, send)
             return
         began, status, started, taken = time.monotonic(), 500, False, 0
+        whole = not _sends_a_body(scope)
         most = self._ingest if _EVENTS.match(scope["path"]) else self._usual
 
         async def bounded() -> Message:
-            nonlocal taken
+            nonlocal taken, whole
             message = await receive()
             taken += len(message.get("body", b""))
+            whole = not message.get("more_body", False)
             if taken > most:
                 raise TooLarge(most)
             return message
@@ -75,6 +84,8 @@ class Bounds:
             nonlocal status, started
             if message["type"] == "http.response.start":
                 status, started = message["status"], True
+                if status >= 400 and not whole and (taken or not _waits(scope)):
+                    await _throw_away(scope, receive)
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
@@ -102,6 +113,32 @@ class Bounds:
 
 def _route(scope: Scope) -> str:
     return getattr(scope.get("route"), "path", "(no route)")
+
+
+def _sends_a_body(scope: Scope) -> bool:
+    return _announced(scope) > 0 or "transfer-encoding" in Headers(scope=scope)
+
+
+def _waits(scope: Scope) -> bool:
+    """Whether the sender waits for a word before it sends the body, and so needs none of it read."""
+    return Headers(scope=scope).get("expect", "").lower() == "100-continue"
+
+
+async def _throw_away(scope: Scope, receive: Receive) -> None:
+    """Read the rest of a body, within bounds.
+
+    Many clients read no answer before they have sent everything, and lose it where the server closes on them.
+    """
+    left = _THROWN_AWAY
+    if _announced(scope) > left:
+        return
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_READING_SECONDS):
+            while left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
 
 
 def _announced(scope: Scope) -> int:

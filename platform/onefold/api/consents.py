@@ -8,7 +8,7 @@ from fastapi import APIRouter, Body
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from starlette.background import BackgroundTask
 
-from onefold.api.answers import NOT_FOUND, PROBLEMS, Answer
+from onefold.api.answers import BODY, NOT_FOUND, PROBLEMS, Answer
 from onefold.api.auth import needs
 from onefold.api.context import Context, Shared
 from onefold.api.errors import FieldError
@@ -83,7 +83,7 @@ _EXAMPLES: dict[str, Any] = {
     summary="Record a consent or an objection",
     status_code=201,
     response_model=Wishes,
-    responses=PROBLEMS | NOT_FOUND,
+    responses=PROBLEMS | BODY | NOT_FOUND,
 )
 def record(
     wish: Annotated[WishQuery, Body(openapi_examples=_EXAMPLES)],

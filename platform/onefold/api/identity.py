@@ -14,7 +14,7 @@ from fastapi import APIRouter, Body
 
 from onefold.api import identity_examples as examples
 from onefold.api import identity_shapes as shapes
-from onefold.api.answers import NOT_FOUND, PROBLEMS, Answer, said
+from onefold.api.answers import BODY, NOT_FOUND, PROBLEMS, Answer, said
 from onefold.api.auth import needs
 from onefold.api.context import Context, Shared
 from onefold.api.errors import FieldError
@@ -33,7 +33,7 @@ _resolving = threading.Lock()
     "/explain",
     summary="Why two are one customer, or are not",
     response_model=shapes.Explained,
-    responses=PROBLEMS | NOT_FOUND | examples.answers(examples.EXPLAINED),
+    responses=PROBLEMS | BODY | NOT_FOUND | examples.answers(examples.EXPLAINED),
     dependencies=[needs(_READ)],
 )
 def explain(
@@ -49,7 +49,7 @@ def explain(
     "/review",
     summary="Pairs for a person to decide",
     response_model=shapes.ReviewAnswer,
-    responses=PROBLEMS | NOT_FOUND,
+    responses=PROBLEMS | BODY | NOT_FOUND,
     dependencies=[needs(_READ)],
 )
 def review(query: Annotated[shapes.ReviewQuery, Body(openapi_examples=examples.REVIEW)], shared: Shared) -> Answer:
@@ -63,7 +63,7 @@ def review(query: Annotated[shapes.ReviewQuery, Body(openapi_examples=examples.R
     "/what-if",
     summary="What another threshold would change",
     response_model=shapes.WhatIfAnswer,
-    responses=PROBLEMS | NOT_FOUND | _CONFLICT,
+    responses=PROBLEMS | BODY | NOT_FOUND | _CONFLICT,
     dependencies=[needs(_READ)],
 )
 def what_if(
@@ -84,7 +84,7 @@ def what_if(
     "/as-of",
     summary="Who was who on a date",
     response_model=shapes.AsOfAnswer,
-    responses=PROBLEMS | NOT_FOUND,
+    responses=PROBLEMS | BODY | NOT_FOUND,
     dependencies=[needs(_READ)],
 )
 def as_of(query: Annotated[shapes.AsOfQuery, Body(openapi_examples=examples.AS_OF)], shared: Shared) -> Answer:
@@ -114,7 +114,7 @@ def report(shared: Shared) -> Answer:
     summary="Decide who is who",
     status_code=201,
     response_model=shapes.DecidedAnswer,
-    responses=PROBLEMS | NOT_FOUND | _CONFLICT | examples.answers(examples.DECIDED, 201),
+    responses=PROBLEMS | BODY | NOT_FOUND | _CONFLICT | examples.answers(examples.DECIDED, 201),
 )
 def decide(
     query: Annotated[shapes.DecisionQuery, Body(openapi_examples=examples.DECISIONS)],
@@ -139,7 +139,7 @@ def decide(
     summary="Set a value that every source has wrong",
     status_code=201,
     response_model=shapes.DecidedAnswer,
-    responses=PROBLEMS | NOT_FOUND | examples.answers(examples.OVERRIDDEN, 201),
+    responses=PROBLEMS | BODY | NOT_FOUND | examples.answers(examples.OVERRIDDEN, 201),
 )
 def override(
     query: Annotated[shapes.OverrideQuery, Body(openapi_examples=examples.OVERRIDES)],

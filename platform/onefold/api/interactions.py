@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from onefold.api import cursors, examples
-from onefold.api.answers import NOT_FOUND, PROBLEMS, Answer
+from onefold.api.answers import NOT_CONTINUED, NOT_FOUND, PROBLEMS, Answer
 from onefold.api.auth import needs
 from onefold.api.context import Published
 from onefold.api.customers import GoldenId, numbered
@@ -20,7 +20,7 @@ router = APIRouter(tags=["customers"])
     "/v1/customers/{golden_id}/interactions",
     summary="A customer's interactions",
     response_model=Interactions,
-    responses=PROBLEMS | NOT_FOUND | examples.answers(examples.INTERACTIONS),
+    responses=PROBLEMS | NOT_FOUND | NOT_CONTINUED | examples.answers(examples.INTERACTIONS),
     dependencies=[needs("read:customers")],
 )
 def interactions(

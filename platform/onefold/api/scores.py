@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query
 
 from onefold.api import cursors, examples
-from onefold.api.answers import NOT_FOUND, PROBLEMS, Answer
+from onefold.api.answers import NOT_CONTINUED, NOT_FOUND, PROBLEMS, Answer
 from onefold.api.auth import needs
 from onefold.api.context import Published
 from onefold.api.errors import FieldError
@@ -41,7 +41,7 @@ def use_of(view: View, data_use: str, channel: str) -> Use:
     "/v1/scores/{model}",
     summary="A ranked list",
     response_model=RankedAnswer,
-    responses=PROBLEMS | NOT_FOUND | examples.answers(examples.RANKED),
+    responses=PROBLEMS | NOT_FOUND | NOT_CONTINUED | examples.answers(examples.RANKED),
     dependencies=[needs("read:scores")],
 )
 def ranked(

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Body
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from onefold.api import examples
-from onefold.api.answers import PROBLEMS, Answer
+from onefold.api.answers import BODY, PROBLEMS, Answer
 from onefold.api.auth import needs
 from onefold.api.context import Context, Published, Shared
 from onefold.api.errors import FieldError
@@ -110,7 +110,7 @@ def _short(body: dict[str, Any]) -> dict[str, Any]:
     "/v1/customers/search",
     summary="Find customers",
     response_model=SearchAnswer,
-    responses=PROBLEMS | examples.answers(examples.FOUND),
+    responses=PROBLEMS | BODY | examples.answers(examples.FOUND),
     dependencies=[needs("search")],
 )
 def search(

@@ -70,10 +70,10 @@ async def take(
 ) -> Response:
     """One event, an array of them or NDJSON, as `POST /v1/ingest/{source}` takes them; signed by its sender."""
     shared: Context = request.app.state.context
+    body = await request.body()  # before anything is known of the source: its bound is answered to all alike
     contract = await _contract(shared, source)
     rule = WebhookOptions.model_validate(contract.rules.options).signature
     secrets = await asyncio.to_thread(_secrets, contract, rule)
-    body = await request.body()
     if not signed(request.headers.get(rule.header), body, rule, secrets, shared.clock.now()):
         raise Unauthorised(_REFUSED)
     events = read(request, body, shared)
@@ -84,10 +84,13 @@ async def take(
 
 
 async def _contract(shared: Context, source: str) -> Contract:
-    """The contract of a source of webhooks; any other one is none."""
+    """The contract of a source of webhooks; any other one is none, and so is one that was never valid."""
     try:
         contract = await contract_of(shared, source)
     except NotFound:
+        raise Unauthorised(_REFUSED) from None
+    except Unavailable as error:
+        _log.error("webhooks are refused: %s", error)
         raise Unauthorised(_REFUSED) from None
     if contract.rules.connector != "webhook":
         raise Unauthorised(_REFUSED)
@@ -95,7 +98,10 @@ async def _contract(shared: Context, source: str) -> Contract:
 
 
 def _secrets(contract: Contract, rule: Signature) -> list[bytes]:
-    """The secrets, read anew: one that is replaced holds from the next request on."""
+    """The secrets, read anew: one that is replaced holds from the next request on.
+
+    None where one cannot be read, and nothing is signed then: the log says why, the sender is not told.
+    """
     from onefold_workers.connectors import _locations
 
     try:
@@ -105,7 +111,7 @@ def _secrets(contract: Contract, rule: Signature) -> list[bytes]:
         ]
     except BadInput as error:
         _log.error("webhooks are refused: %s", error)
-        raise Unavailable(f"{contract.id}: its secret cannot be read; the log of the API says why") from error
+        return []
 
 
 DIRECT: Final = DirectPath(

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
 from onefold.terminal import err, out, print_json
 from onefold_storage.errors import BadInput
+
+if TYPE_CHECKING:
+    from onefold_storage.installation import Installation
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Url = Annotated[str | None, typer.Argument(help="A folder or s3://bucket/prefix; else ONEFOLD_BACKUP_URL.")]
@@ -75,12 +78,14 @@ def restore(
     if from_lake:
         if url or backup_id or law or force:
             raise BadInput("--ledger-from-lake goes alone: it restores no backup")
-        added = ledger_from_lake(Installation(settings))
+        installation = Installation(settings)
+        added = ledger_from_lake(installation)
         if json:
             print_json(added)
         else:
             out.print(", ".join(f"{rows:,} {kind}" for kind, rows in added.items()) + " added to the ledger")
-            out.print("API keys are lost: make new ones with onefold key create")
+            if not _has_key(installation):
+                out.print("no API key is left: make new ones with onefold key create")
         return
     store = store_at(settings, _place(url, settings.backup_url))
     survived = law.rstrip("/").removeprefix("file://") if law else None
@@ -95,6 +100,15 @@ def restore(
     out.print(f"  newer than the backup: {newer or 'no wish and no erasure that is known'}")
     if done.erased or done.swept:
         out.print(f"  erased again: {done.erased:,} customers, and {done.swept:,} further rows; publish anew")
+
+
+def _has_key(installation: Installation) -> bool:
+    """Whether a key still opens something."""
+    now = installation.clock.now()
+    with installation.ledger as ledger:
+        return any(
+            k.revoked_at is None and (k.expires_at is None or k.expires_at > now) for k in ledger.keys.list()
+        )
 
 
 def _place(url: str | None, setting: str | None) -> str:
