@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from onefold_storage import expansion
-from onefold_storage.errors import Conflict, Unavailable
-from onefold_storage.expansion import Step, drain, drains, follow
+from onefold_storage.errors import BadInput, Conflict, Unavailable
+from onefold_storage.expansion import Step, drain, drains, follow, stop_drain, stop_rebalance
 
 
 @pytest.fixture(autouse=True)
@@ -96,3 +96,59 @@ def test_a_drain_that_fails_again_and_again_is_an_error() -> None:
         drain(said, 1, lambda _: None)
     (step,) = drains(said)
     assert (step.state, step.over) == ("failed", True), "MinIO forgets when it was begun"
+
+
+class Stoppable(Said):
+    """Says of the first pool what it is told to say, and notes what is stopped."""
+
+    def __init__(self, drained: dict[str, Any], rebalanced: str | None = None) -> None:
+        super().__init__()
+        self.drained, self.rebalanced = drained, rebalanced
+        self.stopped: list[int | str] = []
+
+    def pools(self) -> list[dict[str, Any]]:
+        return [{"id": 0, "decommissionInfo": self.drained}, {"id": 1}]
+
+    def rebalance_status(self) -> Any:
+        return {"pools": [{"id": 0, "status": self.rebalanced}]} if self.rebalanced else None
+
+    def cancel_drain(self, pool: int) -> None:
+        self.stopped.append(pool)
+
+    def stop_rebalance(self) -> None:
+        self.stopped.append("rebalance")
+
+
+@pytest.mark.parametrize(
+    ("drained", "says"),
+    [
+        ({}, "pool 1 is not being drained; nothing"),
+        (DONE, r"drained, its drain is over \(done\)"),
+        (FAILED, r"drained, its drain is over \(failed\)"),
+        (FAILED | {"failed": False, "canceled": True}, r"drained, its drain is over \(stopped\)"),
+    ],
+)
+def test_what_is_not_being_drained_is_not_stopped(drained: dict[str, Any], says: str) -> None:
+    said: Any = Stoppable(drained)
+    with pytest.raises(Conflict, match=says):
+        stop_drain(said, 1)
+    with pytest.raises(BadInput, match="there is no pool 3: there are 2"):
+        stop_drain(said, 3)
+    assert not said.stopped
+
+
+def test_a_drain_that_runs_is_stopped() -> None:
+    said: Any = Stoppable(RUNNING)
+    stop_drain(said, 1)
+    assert said.stopped == [0]
+
+
+@pytest.mark.parametrize("state", [None, "Completed", "Stopped", "Failed"])
+def test_a_rebalance_is_stopped_where_it_runs(state: str | None) -> None:
+    said: Any = Stoppable({}, state)
+    with pytest.raises(Conflict, match="no rebalance is running"):
+        stop_rebalance(said)
+    assert not said.stopped
+    said.rebalanced = "Started"
+    stop_rebalance(said)
+    assert said.stopped == ["rebalance"]

@@ -131,7 +131,7 @@ def rebalance(
 
     api = _api()
     if stop:
-        api.stop_rebalance()
+        expansion.stop_rebalance(api)
     else:
         expansion.start_rebalance(api)
     follows = wait and not stop
@@ -155,7 +155,7 @@ def drain(
         steps = expansion.drain(api, pool, _tell)
     else:
         if cancel:
-            api.cancel_drain(pool - 1)
+            expansion.stop_drain(api, pool)
         else:
             expansion.start_drain(api, pool)
         steps = [expansion.drain_of(api, pool)]
