@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from onefold_storage.buckets import prepare
 from onefold_storage.capacity import of_information
@@ -81,6 +82,9 @@ def test_status_says_the_same_as_the_cluster_to_root_and_to_the_platform(site: A
     assert platform.usable_bytes == told["usable_bytes"]
     assert platform.drives == 8
     assert "ONEFOLD_S3_ROOT_USER" in platform.unknown[0]
+    wrong = room(site.settings(root=True).model_copy(update={"s3_root_password": SecretStr("not-the-password")}))
+    assert wrong.usable_bytes == told["usable_bytes"], "public figures tell it"
+    assert "credentials are refused (SignatureDoesNotMatch); check ONEFOLD_S3_ROOT_USER" in wrong.unknown[0]
 
 
 def test_with_one_pool_nothing_is_stopped(site: Any) -> None:
