@@ -252,8 +252,8 @@ def _connection(settings: StorageSettings) -> dict[str, Any]:
     from urllib3 import PoolManager, Retry, Timeout
 
     at = urlsplit(settings.s3_endpoint or "")
-    if at.scheme not in ("http", "https") or not at.hostname or at.path.strip("/") or at.query:
-        raise BadInput(f"ONEFOLD_S3_ENDPOINT is to be http(s)://HOST:PORT of an S3 server, not {_shown(settings)}")
+    if not at.hostname:
+        raise BadInput("ONEFOLD_S3_ENDPOINT is not set: expected http(s)://HOST:PORT of an S3 server")
     often = max(1, round(settings.s3_patience / settings.s3_timeout))
     again = Retry(
         total=_TRIES,

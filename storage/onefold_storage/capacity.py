@@ -11,6 +11,7 @@ drive's bytes are not in them, so a capacity with offline drives is no sample of
 from __future__ import annotations
 
 import os
+import re
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -132,7 +133,7 @@ def of_information(found: dict[str, Any]) -> Capacity:
     servers = found.get("servers") or []
     nodes = tuple(
         Node(str(s.get("endpoint")), s.get("state") == "online", len(d), sum(map(_online, d)), sum(map(_full, d)))
-        for s in servers
+        for s in sorted(servers, key=lambda s: _in_order(str(s.get("endpoint"))))
         if (d := s.get("drives") or []) is not None
     )
     drives: dict[int, list[dict[str, Any]]] = defaultdict(list)
@@ -178,6 +179,11 @@ def _pool(number: int, nodes: int, drives: list[dict[str, Any]], set_drives: int
     return Pool(
         number, nodes, len(drives), len(online), size, parity, int(total * share), int(free * share), healing
     )
+
+
+def _in_order(address: str) -> list[tuple[int, str]]:
+    """What sorts addresses as people count, `minio-2` before `minio-10`; MinIO tells its nodes in any order."""
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", address)]
 
 
 def _online(drive: dict[str, Any]) -> bool:

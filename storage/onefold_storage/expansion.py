@@ -115,6 +115,17 @@ def start_rebalance(api: AdminApi) -> None:
     api.rebalance()
 
 
+def stop_rebalance(api: AdminApi) -> None:
+    """Stop the rebalance that runs.
+
+    Raises:
+        Conflict: none is running.
+    """
+    if all(s.over for s in rebalances(api)):
+        raise Conflict("no rebalance is running; nothing was changed")
+    api.stop_rebalance()
+
+
 def start_drain(api: AdminApi, pool: int) -> None:
     """Begin to empty a pool (numbers from 1), unless it is being emptied, or empty, already; returns once it is seen.
 
@@ -122,9 +133,7 @@ def start_drain(api: AdminApi, pool: int) -> None:
         BadInput: there is no such pool. Conflict: the cluster is not whole, the others lack the room, or another
         movement is running. Unavailable: it was begun, and no node tells of it.
     """
-    capacity = pools_of(api)
-    if not 1 <= pool <= len(capacity.pools):
-        raise BadInput(f"there is no pool {pool}: there are {len(capacity.pools)}, counted from 1")
+    capacity = _with_pool(api, pool)
     states = {s.pool: s.state for s in drains(api)}
     if states.get(pool) in _GOING:
         return
@@ -149,6 +158,20 @@ def start_drain(api: AdminApi, pool: int) -> None:
         if time.monotonic() > end:
             raise Unavailable(f"the drain of pool {pool} was begun and is not seen yet: ask again to follow it")
         time.sleep(POLL_SECONDS / 4)
+
+
+def stop_drain(api: AdminApi, pool: int) -> None:
+    """Stop emptying a pool (numbers from 1): what is in it stays, and it takes nothing new.
+
+    Raises:
+        BadInput: there is no such pool. Conflict: it is not being drained; a drain that is over stays as it ended.
+    """
+    _with_pool(api, pool)
+    state = drain_of(api, pool).state
+    if state != "running":
+        ended = "" if state == "unknown" else f", its drain is over ({state})"
+        raise Conflict(f"pool {pool} is not being drained{ended}; nothing was changed")
+    api.cancel_drain(pool - 1)
 
 
 def drain(api: AdminApi, pool: int, told: Told) -> list[Step]:
@@ -241,6 +264,14 @@ def follow(read: Callable[[], list[Step]], told: Told, seconds: float | None = N
                 "for why, then ask again"
             )
     return last
+
+
+def _with_pool(api: AdminApi, pool: int) -> Capacity:
+    """What the cluster says of itself, where it has this pool (numbers from 1)."""
+    capacity = pools_of(api)
+    if not 1 <= pool <= len(capacity.pools):
+        raise BadInput(f"there is no pool {pool}: there are {len(capacity.pools)}, counted from 1")
+    return capacity
 
 
 def _pools(api: AdminApi) -> list[dict[str, Any]]:

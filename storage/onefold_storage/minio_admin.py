@@ -20,7 +20,10 @@ from onefold_storage.clock import SystemClock
 from onefold_storage.errors import BadInput, Conflict, Forbidden, NotFound, Unavailable
 from onefold_storage.settings import StorageSettings
 
-_DENIED = {"AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch", "XMinioAdminNoAccessKey"}
+_DENIED = {"AccessDenied", "XMinioAdminNoAccessKey"}
+_UNKNOWN = {"InvalidAccessKeyId", "SignatureDoesNotMatch"}
+_ROOT = "ONEFOLD_S3_ROOT_USER and ONEFOLD_S3_ROOT_PASSWORD"
+_PLATFORM = "ONEFOLD_S3_ACCESS_KEY and ONEFOLD_S3_SECRET_KEY"
 _BUSY = {
     "XMinioAdminRebalanceAlreadyStarted": "a rebalance is running already",
     "XMinioAdminDecommissionAlreadyRunning": "a pool is being drained already",
@@ -34,12 +37,13 @@ class _StumbledError(Unavailable):
 
 @dataclass(frozen=True)
 class AdminApi:
-    """The administration of the cluster at one endpoint, as one user."""
+    """The administration of the cluster at one endpoint, as one user, whom the settings `named` name."""
 
     endpoint: str
     access_key: str
     secret_key: str
     region: str = "us-east-1"
+    named: str = _ROOT
 
     @classmethod
     def of(cls, settings: StorageSettings) -> Self | None:
@@ -51,7 +55,8 @@ class AdminApi:
         secret = settings.s3_root_password if root else settings.s3_secret_key
         if not user or not secret:
             return None
-        return cls(settings.s3_endpoint.rstrip("/"), user, secret.get_secret_value(), settings.s3_region)
+        named = _ROOT if root else _PLATFORM
+        return cls(settings.s3_endpoint.rstrip("/"), user, secret.get_secret_value(), settings.s3_region, named)
 
     def information(self) -> dict[str, Any]:
         """Servers, drives, pools and counts."""
@@ -140,11 +145,10 @@ class AdminApi:
             code, message = str(said.get("Code") or ""), str(said.get("Message") or "")
         except (ValueError, AttributeError):
             code, message = "", ""
+        if code in _UNKNOWN:
+            return Forbidden(f"{self.endpoint}: the credentials are refused ({code}); check {self.named}")
         if code in _DENIED or status == 403:
-            return Forbidden(
-                f"{self.endpoint}: this user may not ask for {command}; set ONEFOLD_S3_ROOT_USER and "
-                "ONEFOLD_S3_ROOT_PASSWORD"
-            )
+            return Forbidden(f"{self.endpoint}: this user may not ask for {command}; set {_ROOT}")
         if code in _BUSY:
             return Conflict(f"{self.endpoint}: {_BUSY[code]}; wait until it is done, or stop it")
         if "NotStarted" in code or status == 404:

@@ -33,14 +33,17 @@ def room(settings: StorageSettings) -> Capacity:
 
 
 def _of_cluster(settings: StorageSettings, api: AdminApi | None) -> Capacity:
+    refused: tuple[str, ...] = ()
     if api:
         try:
             given_up = {s.pool - 1 for s in drains(api)}
             return of_information(api.information()).without(given_up)
-        except (Forbidden, NotFound, BadInput):
-            pass  # this user may not, or it is another S3 server: what is public may tell
+        except (Forbidden, NotFound, BadInput) as error:  # what is public may tell
+            if isinstance(error, Forbidden) and settings.s3_root_user:
+                refused = (str(error),)  # told instead of the advice to name root
     figures = read_figures(settings.s3_endpoint) if settings.s3_endpoint else None
-    return of_figures(figures) if figures else Capacity("server", None, None, unknown=_NOTHING)
+    found = of_figures(figures) if figures else Capacity("server", None, None, unknown=_NOTHING)
+    return replace(found, unknown=refused) if refused else found
 
 
 def _quota(settings: StorageSettings, api: AdminApi) -> dict[str, Any]:

@@ -5,19 +5,25 @@ Read from the environment (`ONEFOLD_…`) and nowhere else.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from onefold_storage.clock import Clock, FixedClock, SystemClock
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_PLACE = re.compile(r"s3://[^/@:?#\s]+(/.*)?|file:///+[^/].*")
 
 
 class StorageSettings(BaseSettings):
     """Where things are. Everything has a default under `home`."""
 
-    model_config = SettingsConfigDict(env_prefix="ONEFOLD_", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="ONEFOLD_", extra="ignore", frozen=True, hide_input_in_errors=True)
 
     home: Path = Field(default=Path(".onefold"), description="folder of everything embedded")
     lake_url: str | None = Field(default=None, description="root of the lake; `file://…` or `s3://bucket/prefix`")
@@ -73,6 +79,24 @@ class StorageSettings(BaseSettings):
     storage_critical_used: float = Field(
         default=0.9, gt=0, le=1, description="share of storage taken from which on there is an alarm"
     )
+
+    @field_validator("lake_url", "backup_url", "landing_url")
+    @classmethod
+    def _is_a_place(cls, given: str | None) -> str | None:
+        if given and _SCHEME.match(given) and not _PLACE.fullmatch(given):
+            told = {"found": _shown(given)}
+            raise PydanticCustomError(
+                "place", "expected s3://BUCKET[/PREFIX], a path or file:///PATH, found {found}", told
+            )
+        return given
+
+    @field_validator("s3_endpoint", "backup_s3_endpoint")
+    @classmethod
+    def _is_a_server(cls, given: str | None) -> str | None:
+        if given and not _server(given):
+            told = {"found": _shown(given)}
+            raise PydanticCustomError("server", "expected http(s)://HOST:PORT of an S3 server, found {found}", told)
+        return given
 
     @property
     def root(self) -> Path:
@@ -152,6 +176,22 @@ class StorageSettings(BaseSettings):
 
 FOR_BACKUPS = "onefold_backups"
 """The storage option that marks a way to backups, whose settings have other names."""
+
+
+def _server(url: str) -> bool:
+    """Whether it is the URL of a server, and of nothing on it."""
+    try:
+        at = urlsplit(url)
+        port = at.port
+    except ValueError:
+        return False
+    whole = at.scheme in ("http", "https") and at.hostname and port != 0
+    return bool(whole) and not (at.path.strip("/") or at.query or at.fragment) and not re.search(r"\s", url)
+
+
+def _shown(url: str) -> str:
+    """A URL as far as it may be told: without a name and password that somebody put into it."""
+    return url.rpartition("@")[2]
 
 
 def patience_of(options: dict[str, str]) -> float:

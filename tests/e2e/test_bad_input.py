@@ -276,6 +276,20 @@ def test_settings_that_are_no_settings(new_home: Callable[..., Any]) -> None:
         assert broken.refused(*command)
 
 
+def test_a_place_that_is_none_is_told_in_one_line(new_home: Callable[..., Any]) -> None:
+    home = new_home(init=False)
+    server, place = "http(s)://HOST:PORT of an S3 server", "s3://BUCKET[/PREFIX], a path or file:///PATH"
+    for name, value, expected, command in (
+        ("ONEFOLD_S3_ENDPOINT", "127.77.2.1:9000", server, ("status",)),
+        ("ONEFOLD_S3_ENDPOINT", "127.77.2.1:9000", server, ("storage", "heal")),
+        ("ONEFOLD_LAKE_URL", "s3:/onefold/lake", place, ("storage", "status")),
+        ("ONEFOLD_LAKE_URL", "gs://x/lake", place, ("init",)),
+    ):
+        done = type(home)(home.path, {**home.environment, name: value}).run(*command)
+        assert done.returncode == 2
+        assert done.stderr == f"onefold: {name}: expected {expected}, found {value}\n"
+
+
 def test_serve_without_a_publication_says_so(
     new_home: Callable[..., Any], serving: Callable[..., AbstractContextManager[Any]]
 ) -> None:

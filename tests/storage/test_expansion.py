@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
 from onefold_storage import expansion
-from onefold_storage.errors import Conflict, Unavailable
-from onefold_storage.expansion import Step, drain, drains, follow
+from onefold_storage.errors import BadInput, Conflict, Unavailable
+from onefold_storage.expansion import Step, drain, drains, follow, rebalances, stop_drain, stop_rebalance
+from onefold_storage.minio_admin import AdminApi
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +64,29 @@ RUNNING = FAILED | {"startTime": "2026-02-12T20:18:48Z", "failed": False}
 DONE = RUNNING | {"complete": True}
 
 
+BROKEN = b"<Error><Code>InternalError</Code><Message>We encountered an internal error, please try again.</Message></Error>"
+"""What MinIO says of its last rebalance once a pool of that time has been taken away: it panics."""
+
+
+class Stumbles(BaseHTTPRequestHandler):
+    """Answers as that MinIO did."""
+
+    def do_GET(self) -> None:
+        self.send_response(500)
+        self.end_headers()
+        self.wfile.write(BROKEN)
+
+
+def test_a_rebalance_of_a_pool_that_is_no_more_is_none() -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Stumbles) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        api = AdminApi(f"http://127.0.0.1:{server.server_port}", "root", "root-password")
+        assert rebalances(api) == []
+        with pytest.raises(Unavailable, match="pools/list"):
+            drains(api)
+        server.shutdown()
+
+
 class Said:
     """What MinIO's administration says of two pools while the first is drained, once for each of these ends."""
 
@@ -96,3 +122,59 @@ def test_a_drain_that_fails_again_and_again_is_an_error() -> None:
         drain(said, 1, lambda _: None)
     (step,) = drains(said)
     assert (step.state, step.over) == ("failed", True), "MinIO forgets when it was begun"
+
+
+class Stoppable(Said):
+    """Says of the first pool what it is told to say, and notes what is stopped."""
+
+    def __init__(self, drained: dict[str, Any], rebalanced: str | None = None) -> None:
+        super().__init__()
+        self.drained, self.rebalanced = drained, rebalanced
+        self.stopped: list[int | str] = []
+
+    def pools(self) -> list[dict[str, Any]]:
+        return [{"id": 0, "decommissionInfo": self.drained}, {"id": 1}]
+
+    def rebalance_status(self) -> Any:
+        return {"pools": [{"id": 0, "status": self.rebalanced}]} if self.rebalanced else None
+
+    def cancel_drain(self, pool: int) -> None:
+        self.stopped.append(pool)
+
+    def stop_rebalance(self) -> None:
+        self.stopped.append("rebalance")
+
+
+@pytest.mark.parametrize(
+    ("drained", "says"),
+    [
+        ({}, "pool 1 is not being drained; nothing"),
+        (DONE, r"drained, its drain is over \(done\)"),
+        (FAILED, r"drained, its drain is over \(failed\)"),
+        (FAILED | {"failed": False, "canceled": True}, r"drained, its drain is over \(stopped\)"),
+    ],
+)
+def test_what_is_not_being_drained_is_not_stopped(drained: dict[str, Any], says: str) -> None:
+    said: Any = Stoppable(drained)
+    with pytest.raises(Conflict, match=says):
+        stop_drain(said, 1)
+    with pytest.raises(BadInput, match="there is no pool 3: there are 2"):
+        stop_drain(said, 3)
+    assert not said.stopped
+
+
+def test_a_drain_that_runs_is_stopped() -> None:
+    said: Any = Stoppable(RUNNING)
+    stop_drain(said, 1)
+    assert said.stopped == [0]
+
+
+@pytest.mark.parametrize("state", [None, "Completed", "Stopped", "Failed"])
+def test_a_rebalance_is_stopped_where_it_runs(state: str | None) -> None:
+    said: Any = Stoppable({}, state)
+    with pytest.raises(Conflict, match="no rebalance is running"):
+        stop_rebalance(said)
+    assert not said.stopped
+    said.rebalanced = "Started"
+    stop_rebalance(said)
+    assert said.stopped == ["rebalance"]

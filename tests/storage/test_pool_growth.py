@@ -16,11 +16,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from onefold_storage.buckets import prepare
 from onefold_storage.capacity import of_information
 from onefold_storage.errors import Conflict
-from onefold_storage.expansion import calm, drains, follow, rebalances, start_drain, wait_for_pools
+from onefold_storage.expansion import (
+    drains,
+    follow,
+    rebalances,
+    start_drain,
+    stop_drain,
+    stop_rebalance,
+    wait_for_pools,
+)
 from onefold_storage.installation import Installation
 from onefold_storage.minio_admin import AdminApi
 from onefold_storage.minio_figures import of_figures, read_figures
@@ -73,6 +82,16 @@ def test_status_says_the_same_as_the_cluster_to_root_and_to_the_platform(site: A
     assert platform.usable_bytes == told["usable_bytes"]
     assert platform.drives == 8
     assert "ONEFOLD_S3_ROOT_USER" in platform.unknown[0]
+    wrong = room(site.settings(root=True).model_copy(update={"s3_root_password": SecretStr("not-the-password")}))
+    assert wrong.usable_bytes == told["usable_bytes"], "public figures tell it"
+    assert "credentials are refused (SignatureDoesNotMatch); check ONEFOLD_S3_ROOT_USER" in wrong.unknown[0]
+
+
+def test_with_one_pool_nothing_is_stopped(site: Any) -> None:
+    with pytest.raises(AssertionError, match=r"onefold: pool 1 is not being drained; nothing was changed"):
+        onefold(site, "drain", "1", "--cancel")
+    with pytest.raises(AssertionError, match=r"onefold: no rebalance is running; nothing was changed"):
+        onefold(site, "rebalance", "--stop")
 
 
 def test_a_second_pool_joins_while_landing_goes_on(site: Any) -> None:
@@ -172,6 +191,8 @@ def test_rebalance_evens_the_pools_out_while_landing_goes_on(site: Any) -> None:
     after = of_information(site.api.information()).pools
     assert spread(after) < spread(before)
     assert not [s for s in rebalances(site.api) if not s.over]
+    with pytest.raises(Conflict, match="no rebalance is running"):
+        stop_rebalance(site.api)
     site.wait_for(1)
     site.check(exact=False)
 
@@ -199,9 +220,13 @@ def test_the_first_pool_is_drained_and_taken_away(site: Any) -> None:
         follow(lambda: drains(site.api), lambda _step: None, 120)
     for place, aside in away.items():
         aside.rename(place)
-    onefold(site, "drain", "1", "--no-wait")
-    (stopped,) = onefold(site, "drain", "1", "--cancel")["steps"]
-    assert stopped["over"]
+    start_drain(site.api, 1)
+    stop_drain(site.api, 1)
+    ended = (
+        r"its drain is over \((stopped|failed)\); nothing"  # failed: the object that was on its way when it ended
+    )
+    with pytest.raises(AssertionError, match=f"onefold: pool 1 is not being drained, {ended}"):
+        onefold(site, "drain", "1", "--cancel")
     found = room(site.settings(root=True))
     assert found.usable_bytes == found.pools[1].usable_bytes, "nothing new is put into it"
     assert onefold(site, "drain", "1")["steps"][0]["state"] == "done", "and it is begun again"
@@ -210,6 +235,8 @@ def test_the_first_pool_is_drained_and_taken_away(site: Any) -> None:
     found = room(site.settings(root=True))
     assert found.usable_bytes == found.pools[1].usable_bytes, "a pool given up is no room"
     start_drain(site.api, 1)  # asked again, it is done
+    with pytest.raises(Conflict, match=r"not being drained, its drain is over \(done\)"):
+        stop_drain(site.api, 1)
     assert [s.over for s in drains(site.api)] == [True]
     site.wait_for(1)
     site.stop()
@@ -218,4 +245,3 @@ def test_the_first_pool_is_drained_and_taken_away(site: Any) -> None:
     site.check(exact=True)
     found = room(site.settings(root=True))
     assert [p.number for p in found.pools] == [0]
-    calm(site.api)  # what MinIO kept of a rebalance of two pools stands in no way

@@ -120,6 +120,13 @@ def test_information_with_a_node_away_is_no_sample_of_growth() -> None:
     assert pool.drive_bytes == 100
 
 
+def test_nodes_come_in_the_same_order_however_they_are_told() -> None:
+    names = ["minio-1:9000", "minio-2:9000", "minio-10:9000", "10.0.0.9:9000", "10.0.0.10:9000", "n"]
+    told = [of_information({"servers": [{"endpoint": n} for n in order]}) for order in (names, names[::-1])]
+    assert [n.address for n in told[0].nodes] == [*names[3:5], *names[:3], names[5]]
+    assert told[0] == told[1]
+
+
 def test_a_full_drive_is_told_though_there_is_room() -> None:
     drive = {"state": "ok", "totalspace": 1000, "availspace": 600, "pool_index": 0}
     servers = [{"state": "online", "endpoint": f"n{n}", "drives": [drive, drive]} for n in range(4)]

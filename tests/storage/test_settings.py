@@ -82,3 +82,60 @@ def test_a_lake_in_a_bucket() -> None:
     assert "hush" not in repr(settings)
     secure = StorageSettings(lake_url="s3://lake", s3_endpoint="https://s3.example.com")
     assert "AWS_ALLOW_HTTP" not in secure.storage_options
+
+
+@pytest.mark.parametrize(
+    "given", ["s3://lake", "s3://lake/", "s3://lake/a b/c:d", "lake", "./s3:/x", "~/lake", "/a:b", ""]
+)
+def test_a_place(given: str) -> None:
+    assert StorageSettings(lake_url=given, backup_url=given, landing_url=given).lake_url == given
+
+
+@pytest.mark.parametrize("name", ["lake_url", "backup_url", "landing_url"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        "s3:/onefold/lake",
+        "s3:onefold",
+        "s3://",
+        "s3:///lake",
+        "S3://lake",
+        "gs://x/lake",
+        "file://x",
+        "file:///",
+        "file:/x",
+    ],
+)
+def test_what_is_no_place(name: str, given: str) -> None:
+    with pytest.raises(ValidationError) as told:
+        StorageSettings(**{name: given})  # type: ignore[arg-type]
+    (error,) = told.value.errors()
+    assert (error["loc"], error["msg"]) == (
+        (name,),
+        f"expected s3://BUCKET[/PREFIX], a path or file:///PATH, found {given}",
+    )
+
+
+@pytest.mark.parametrize("given", ["http://minio:9000", "https://s3.example.com/", "http://[::1]:9000", ""])
+def test_an_s3_server(given: str) -> None:
+    assert StorageSettings(s3_endpoint=given, backup_s3_endpoint=given).s3_endpoint == given
+
+
+@pytest.mark.parametrize("name", ["s3_endpoint", "backup_s3_endpoint"])
+@pytest.mark.parametrize(
+    "given",
+    ["127.77.2.1:9000", "minio:9000", "minio", "http:/minio", "http://", "http://m:port", "http://[::1", "ftp://minio",
+     "http://minio/lake", "http://minio?x", "http://min io"],
+)  # fmt: skip
+def test_what_is_no_s3_server(name: str, given: str) -> None:
+    with pytest.raises(ValidationError) as told:
+        StorageSettings(**{name: given})  # type: ignore[arg-type]
+    (error,) = told.value.errors()
+    assert (error["loc"], error["msg"]) == ((name,), f"expected http(s)://HOST:PORT of an S3 server, found {given}")
+
+
+def test_a_wrong_setting_shows_no_password() -> None:
+    for name, given in (("s3_endpoint", "ftp://me:hush@minio"), ("lake_url", "s3://me:hush@lake/x")):
+        with pytest.raises(ValidationError) as told:
+            StorageSettings(**{name: given})  # type: ignore[arg-type]
+        assert "hush" not in str(told.value)

@@ -212,16 +212,16 @@ def test_what_landed_without_a_node_is_read_without_two_others_once_it_is_healed
     command = [str(Path(sys.executable).with_name("onefold")), "storage", "heal", "--json"]
     environment = os.environ | {f"ONEFOLD_{k.upper()}": str(v) for k, v in given.items()}
 
-    def healed() -> dict[str, Any]:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
-        assert done.returncode in (0, 4), done.stderr  # 4: the node was not seen yet
-        told: dict[str, Any] = json.loads(done.stdout) if done.stdout else {"left": 1}
-        return told
+    def heal() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
 
     end = time.monotonic() + 60
-    while (told := healed())["left"]:
-        assert time.monotonic() < end, told
+    while (done := heal()).returncode == 4:  # the node was not seen yet
+        assert time.monotonic() < end, done.stderr
         time.sleep(1)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["left"] == 0
     assert told["seen"] > 3
     parts = [p.parent.name for p in (last[0] / lake / TABLE).glob("*.parquet/xl.meta")]
     assert len(parts) == 1, "the node that was away has it too"

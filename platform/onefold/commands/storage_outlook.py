@@ -74,7 +74,7 @@ def _print_status(found: dict[str, Any]) -> None:
     if found["quota_bytes"]:
         out.print(f"  the bucket holds {size(found['bucket_bytes'])} of its quota of {size(found['quota_bytes'])}")
     if found["kind"] == "cluster":
-        away = "" if found["drives_online"] == found["drives"] else " [bold]some are away[/bold]"
+        away = "" if found["drives_online"] == found["drives"] else ", [bold]some are away[/bold]"
         out.print(
             f"  {found['drives_online']} of {found['drives']} drives online, {found['healing']} healing{away}"
         )

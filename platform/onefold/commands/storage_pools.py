@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import shutil
 import subprocess
+from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -15,10 +16,11 @@ from rich.markup import escape
 
 from onefold.commands.storage import size_of
 from onefold.commands.storage_outlook import size
-from onefold.terminal import err, out, print_json, waiting
+from onefold.terminal import err, following, out, print_json, waiting
 
 if TYPE_CHECKING:
     from onefold_storage.expansion import Step
+    from onefold_storage.healing import Healed
     from onefold_storage.minio_admin import AdminApi
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object when done.")]
@@ -129,7 +131,7 @@ def rebalance(
 
     api = _api()
     if stop:
-        api.stop_rebalance()
+        expansion.stop_rebalance(api)
     else:
         expansion.start_rebalance(api)
     follows = wait and not stop
@@ -153,7 +155,7 @@ def drain(
         steps = expansion.drain(api, pool, _tell)
     else:
         if cancel:
-            api.cancel_drain(pool - 1)
+            expansion.stop_drain(api, pool)
         else:
             expansion.start_drain(api, pool)
         steps = [expansion.drain_of(api, pool)]
@@ -165,18 +167,18 @@ def drain(
 def heal(json: Json = False) -> None:
     """Make whole what drives lack after nodes were away; all nodes must be there."""
     from onefold_storage.buckets import bucket_of
+    from onefold_storage.healing import Healed
     from onefold_storage.healing import heal as look_through
     from onefold_storage.settings import StorageSettings
 
     api, bucket = _api(), bucket_of(StorageSettings())
-    with waiting(f"looking at every object of {bucket}"):
-        done = look_through(api, bucket)
+    far = deque([Healed(0, 0, 0)], maxlen=1)
+    with following(lambda: f"looking at every object of {bucket}: {_healed(far[0])}"):
+        done = look_through(api, bucket, far.append)
     if json:
         print_json(asdict(done))
         return
-    out.print(
-        f"{done.seen:,} objects looked at: drives lacked a part of {done.lacking:,}, and still do of {done.left:,}"
-    )
+    out.print(_healed(done))
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -186,6 +188,10 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "drain": drain,
     "heal": heal,
 }
+
+
+def _healed(far: Healed) -> str:
+    return f"{far.seen:,} objects looked at: drives lacked a part of {far.lacking:,}, and still do of {far.left:,}"
 
 
 def _tell(step: Step) -> None:
