@@ -55,5 +55,5 @@ class Streams:
         return self._fs
 
 
-_ATTEMPTS = 3
-"""How often a request is sent that is not answered, or with an error of the server's own."""
+_ATTEMPTS = 6
+"""How often a request is sent that meets nobody, or an error that Arrow knows: some 15 seconds."""
