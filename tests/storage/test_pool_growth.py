@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -221,9 +222,10 @@ def test_the_first_pool_is_drained_and_taken_away(site: Any) -> None:
     for place, aside in away.items():
         aside.rename(place)
     start_drain(site.api, 1)
-    stop_drain(site.api, 1)
+    with suppress(Conflict):  # one object is soon moved
+        stop_drain(site.api, 1)
     ended = (
-        r"its drain is over \((stopped|failed)\); nothing"  # failed: the object that was on its way when it ended
+        r"its drain is over \((stopped|failed|done)\); nothing"  # failed: what was on its way when it was stopped
     )
     with pytest.raises(AssertionError, match=f"onefold: pool 1 is not being drained, {ended}"):
         onefold(site, "drain", "1", "--cancel")
