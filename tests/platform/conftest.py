@@ -105,13 +105,21 @@ def client(published: Home) -> Iterator[TestClient]:
         yield opened
 
 
+_described: list[tuple[str, str, set[str]]] = []
+"""Method, pattern of the path and statuses of every request that the description lists; the same for every client."""
+
+
 def statuses_of(client: TestClient, method: str, path: str) -> set[str]:
     """Statuses that the description lists for a request; none where it does not list the request."""
-    for described, operations in client.app.openapi()["paths"].items():  # type: ignore[attr-defined]
-        pattern = re.sub(r"\{[^}]+\}", "[^/]+", described)
-        if method.lower() in operations and re.fullmatch(pattern, path.partition("?")[0]):
-            return set(operations[method.lower()]["responses"])
-    return set()
+    if not _described:
+        paths = client.app.openapi()["paths"]  # type: ignore[attr-defined]
+        _described.extend(
+            (method.upper(), re.sub(r"\{[^}]+\}", "[^/]+", described), set(operation["responses"]))
+            for described, operations in paths.items()
+            for method, operation in operations.items()
+        )
+    asked = path.partition("?")[0]
+    return next((said for m, pattern, said in _described if m == method and re.fullmatch(pattern, asked)), set())
 
 
 @pytest.fixture

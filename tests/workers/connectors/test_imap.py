@@ -64,8 +64,11 @@ def _document(
 
 
 def _land(there: Path, url: str, delivery: str = "changes", **options: Any) -> Landed:
-    settings = StorageSettings(home=there / "home", now=datetime(2018, 2, 1, tzinfo=UTC))
-    return land_source(settings, _contract(url, delivery, **options), there)
+    return land_source(_settings(there), _contract(url, delivery, **options), there)
+
+
+def _settings(there: Path) -> StorageSettings:
+    return StorageSettings(home=there / "home", now=datetime(2018, 2, 1, tzinfo=UTC))
 
 
 def _counts(landed: Landed) -> list[tuple[int, int, int]]:
@@ -112,7 +115,12 @@ def test_a_mailbox_that_is_told_whole_tells_what_was_deleted(mail: Any, tmp_path
     assert _deleted(tmp_path) == ["s1", "s4", "s5"]
     assert _standing(tmp_path, mail.url) == [0] * 6
     mail.expunge("1:*")
-    assert _counts(_land(tmp_path, mail.url, "snapshot")) == [(0, 0, 0)]
+    (held,) = _land(tmp_path, mail.url, "snapshot").errors
+    assert "has no rows, and 6 stand: nothing was deleted" in held
+    meant = _document(mail.url, "snapshot")
+    meant["customProperties"][0]["value"]["may_be_empty"] = True
+    contract = contracts.parse(orjson.dumps(meant).decode(), "mails.yaml")
+    assert _counts(land_source(_settings(tmp_path), contract, tmp_path)) == [(0, 0, 0)]
     assert len(_deleted(tmp_path)) == 9
     mail.put("s1")
     assert [p[0] for p in _counts(_land(tmp_path, mail.url, "snapshot"))] == [1]
