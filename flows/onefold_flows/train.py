@@ -28,13 +28,19 @@ def train_stage(retrain: bool = False) -> Outcome:
         )
         page = table(list(_SHOWN), [[m.get(k) for k in _SHOWN] for m in report.figures])
         page += "".join(f"\n- not trained: {why}" for why in report.left_out)
+        page += "".join(f"\n- {remark}" for remark in report.remarks)
         better = sum(bool(m["beats_baseline"]) for m in report.figures)
         line = (
             f"{len(report.figures)} models, {better} better than their baseline" if report.figures else "no model"
         )
         line += f", {len(report.left_out)} not trained" if report.left_out else ""
         line += "" if report.trained or not report.figures else " (unchanged)"
-        facts = {"trained": report.trained, "models": report.figures, "left_out": report.left_out}
+        facts = {
+            "trained": report.trained,
+            "models": report.figures,
+            "left_out": report.left_out,
+            "remarks": report.remarks,
+        }
         return Outcome(facts, line, page)
 
     return run_stage("train", body)

@@ -15,12 +15,13 @@ from onefold_storage.spool import Spool
 MODELS = "models/figures.json"
 """Where training keeps each model's figures: name, version, metric, value, baseline, interval, beats_baseline."""
 TRAINING = "models/inputs.json"
-"""Where training keeps what it last learned from, and which models it left out, and why."""
+"""Where training keeps what it last learned from, and which models it left out and why, and its remarks."""
 
 
 def status(installation: Installation) -> dict[str, Any]:
     """Everything that `onefold status` tells; quick, and free of personal data."""
     lake = installation.lake
+    trained = _object(installation, TRAINING) or {}
     tables = [{"name": n, "rows": lake.rows(n), "version": lake.version(n)} for n in lake.names()]
     return {
         "tables": tables,
@@ -28,7 +29,8 @@ def status(installation: Installation) -> dict[str, Any]:
         "spool": spool(installation),
         "identity": identity(installation),
         "models": _object(installation, MODELS) or [],
-        "left_out": (_object(installation, TRAINING) or {}).get("left_out", []),
+        "left_out": trained.get("left_out", []),
+        "remarks": trained.get("remarks", []),
         "publication": _object(installation, "publications/current.json"),
     }
 

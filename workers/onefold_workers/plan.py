@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 import polars as pl
 
+from onefold_workers.coverage import covered
 from onefold_workers.model import Model, NotTrainable
 from onefold_workers.point_in_time import History
 
@@ -26,6 +27,7 @@ class Plan:
 
     `as_of`: scores are as of this moment. `test`: the hold-out's cut-off. `train`: those before it, latest first.
     `final`: cut-offs of the fit that is used. `share`: of customers to learn from, by a hash of their golden ID.
+    `remark`: what people should know of it, such as rows that count for nothing.
     """
 
     model: str
@@ -35,6 +37,7 @@ class Plan:
     train: tuple[datetime, ...]
     final: tuple[datetime, ...]
     share: float = 1.0
+    remark: str = ""
 
     @property
     def days(self) -> float:
@@ -48,14 +51,18 @@ class Plan:
 
 
 def spans(history: History, now: datetime) -> pl.DataFrame:
-    """Per kind of interaction: kind, first, last (effective_at before `now`), rows, customers. One partition's."""
-    rows = history.before(now).interactions.group_by("kind")
-    return rows.agg(
+    """Per kind of interaction and day before `now`: first, last (effective_at), customers. One partition's.
+
+    `base` is the number of customers who have the kind at all, the same on each of its days.
+    """
+    rows = history.before(now).interactions
+    base = rows.group_by("kind").agg(pl.col("golden_id").n_unique().cast(pl.Int64).alias("base"))
+    days = rows.group_by("kind", pl.col("effective_at").dt.date().alias("day")).agg(
         pl.col("effective_at").min().alias("first"),
         pl.col("effective_at").max().alias("last"),
-        pl.len().cast(pl.Int64).alias("rows"),
         pl.col("golden_id").n_unique().cast(pl.Int64).alias("customers"),
-    ).collect()
+    )
+    return days.join(base, on="kind").collect()
 
 
 def plan(model: Model, found: Iterable[pl.DataFrame], now: datetime) -> Plan:
@@ -64,13 +71,13 @@ def plan(model: Model, found: Iterable[pl.DataFrame], now: datetime) -> Plan:
     Raises:
         NotTrainable: a kind of interaction is missing, or too little time is covered.
     """
-    kinds = pl.concat(list(found)).filter(pl.col("kind").is_in(model.needs))
+    partitions = list(found)
+    kinds = pl.concat(partitions).filter(pl.col("kind").is_in(model.needs))
     missing = [k for k in model.needs if k not in set(kinds["kind"])]
     if missing:
         raise NotTrainable(f"{model.name}: needs interactions of kind {', '.join(missing)}, found none")
-    starts = kinds.group_by("kind").agg(pl.col("first").min(), pl.col("last").max(), pl.col("customers").sum())
-    first, last = starts["first"].max(), starts["last"].max()
-    assert isinstance(first, datetime) and isinstance(last, datetime)
+    found_in = {k: covered(_by_day(kinds, k)) for k in model.needs}
+    first, last = max(c.first for c in found_in.values()), max(c.last for c in found_in.values())
     as_of = now if now - last <= FRESH else _midnight_after(last)
     # A day less than a full period must not cost a cut-off: records rarely begin at midnight.
     span = as_of - first + timedelta(days=1)
@@ -83,8 +90,25 @@ def plan(model: Model, found: Iterable[pl.DataFrame], now: datetime) -> Plan:
     test = as_of - horizon
     train = _back(test - horizon, earliest, model)
     final = _back(test, earliest, model)
-    customers = int(starts["customers"].max() or 1)  # type: ignore[arg-type]
-    return Plan(model.name, as_of, horizon, test, train, final, min(1.0, model.sample / customers))
+    base = (
+        pl.concat(p.unique("kind", maintain_order=True) for p in partitions)
+        .group_by("kind")
+        .agg(pl.col("base").sum())
+    )
+    customers = base.filter(pl.col("kind").is_in(model.needs))["base"].max()
+    share = min(1.0, model.sample / int(customers or 1))  # type: ignore[arg-type]
+    remark = "; ".join(
+        f"{k} of {c.apart} customers outside {c.first:%Y-%m-%d} to {c.last:%Y-%m-%d} is stray and moves no cut-off"
+        for k, c in found_in.items()
+        if c.apart
+    )
+    return Plan(model.name, as_of, horizon, test, train, final, share, remark and f"{model.name}: {remark}")
+
+
+def _by_day(kinds: pl.DataFrame, kind: str) -> pl.DataFrame:
+    """The days of `kind` over all partitions."""
+    rows = kinds.filter(pl.col("kind") == kind).group_by("day")
+    return rows.agg(pl.col("first").min(), pl.col("last").max(), pl.col("customers").sum())
 
 
 def _back(latest: datetime, earliest: datetime, model: Model) -> tuple[datetime, ...]:

@@ -62,5 +62,7 @@ def print_state(state: dict[str, Any]) -> None:
         )
     for why in state["left_out"]:
         out.print(f"  not trained: {escape(why)}")
+    for remark in state["remarks"]:
+        out.print(f"  {escape(remark)}")
     publication = state["publication"]
     out.print(f"[bold]Publication[/bold] {publication['version'] if publication else 'none yet'}")

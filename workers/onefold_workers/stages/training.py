@@ -39,11 +39,12 @@ AREA = "work/training"
 
 @dataclass(frozen=True)
 class TrainingReport:
-    """Figures of every champion, which models are new, and why others were left out."""
+    """Figures of every champion, which models are new, why others were left out, and remarks on the plans."""
 
     figures: list[dict[str, Any]]
     trained: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def train_models(
     standing = orjson.loads(lake.objects.get(TRAINING) or b"{}")
     if not retrain and standing.get("inputs") == inputs:
         figures = orjson.loads(lake.objects.get(MODELS) or b"[]")
-        return TrainingReport(figures, left_out=standing.get("left_out", []))
+        return TrainingReport(figures, left_out=standing["left_out"], remarks=standing.get("remarks", []))
     plans, left_out = plans_for(installation, gathered, known.models)
     lake.objects.delete_below(AREA)
     spread(partial(_rows, known=known, plans=plans), partitions_of(installation, gathered))
@@ -107,8 +108,9 @@ def train_models(
     figures = [d.figures for d in done if d.figures is not None]
     left_out += [d.why for d in done if d.why]
     lake.objects.put(MODELS, orjson.dumps(figures, default=str))
-    lake.objects.put(TRAINING, orjson.dumps({"inputs": inputs, "left_out": left_out}))
-    return TrainingReport(figures, [d.name for d in done if d.new], left_out)
+    remarks = [p.remark for p in plans.values() if p.remark]
+    lake.objects.put(TRAINING, orjson.dumps({"inputs": inputs, "left_out": left_out, "remarks": remarks}))
+    return TrainingReport(figures, [d.name for d in done if d.new], left_out, remarks)
 
 
 @dataclass(frozen=True)
