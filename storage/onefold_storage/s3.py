@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from http.client import IncompleteRead
 from typing import Any
 
-from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ClientError, EndpointConnectionError, HTTPClientError
 from botocore.parsers import ResponseParserError
 from fsspec.asyn import sync_wrapper
 from s3fs import S3FileSystem
@@ -25,7 +25,16 @@ from onefold_storage.settings import FOR_BACKUPS, patience_of
 _SLOWEST = 256 * 1024
 """Bytes a second that a body takes at least, on top of the wait for the answer."""
 _BACKOFF = 5.0
-_PASSING = (HTTPClientError, ResponseParserError, IncompleteRead, TimeoutError, ConnectionError)
+_RESTART = 15.0
+"""Seconds for which a connection that is refused is tried again: a server that restarts is back by then."""
+_PASSING = (
+    HTTPClientError,
+    EndpointConnectionError,
+    ResponseParserError,
+    IncompleteRead,
+    TimeoutError,
+    ConnectionError,
+)
 _AGAIN = {"SlowDown", "RequestTimeout", "XAmzContentSHA256Mismatch", "429"}
 _THERE = 412
 _NEVER = {501, 507}
@@ -75,7 +84,8 @@ class PatientS3(S3FileSystem):  # type: ignore[misc]
         body = wanted.get("Body") or b""
         limit = self._timeout + (len(body) / _SLOWEST if hasattr(body, "__len__") else 0)
         clock = asyncio.get_running_loop().time
-        end, attempt = clock() + self._patience, 0
+        began, attempt = clock(), 0
+        end = began + self._patience
         while True:
             try:
                 return _whole(method, await asyncio.wait_for(call(**wanted), limit))
@@ -93,9 +103,12 @@ class PatientS3(S3FileSystem):  # type: ignore[misc]
                 if clock() >= end:
                     raise Unavailable(f"storage answers {code} again and again; see what ails it") from error
             except _PASSING as error:
+                if isinstance(error, EndpointConnectionError):
+                    end = min(end, began + _RESTART)
                 if clock() >= end:
                     raise Unavailable(
-                        f"storage does not answer ({type(error).__name__}); {self._hints.server}"
+                        f"{self.client_kwargs.get('endpoint_url', 'S3')}: storage does not answer "
+                        f"({type(error).__name__}); {self._hints.server}"
                     ) from error
             await asyncio.sleep(min(0.05 * 2**attempt, _BACKOFF))
             attempt += 1

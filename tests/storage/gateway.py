@@ -97,9 +97,9 @@ def _body(asked: BaseHTTPRequestHandler) -> Iterator[bytes]:
         pass
 
 
-def main(upstream: str, mood: str, seed: str) -> None:
+def main(upstream: str, mood: str, seed: str, port: str = "0") -> None:
     Gateway.upstream, Gateway.mood, Gateway.chance = upstream, Path(mood), random.Random(int(seed))
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
+    server = ThreadingHTTPServer(("127.0.0.1", int(port)), Gateway)
     print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)
     server.serve_forever()
 

@@ -38,11 +38,21 @@ class Behind:
     def __init__(self, upstream: str, seed: int, home: Path, settings: dict[str, Any]) -> None:
         self._mood = home.with_name("mood")
         self.mood("pass")
-        command = [sys.executable, str(GATEWAY), upstream, str(self._mood), str(seed)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert self.process.stdout
-        self.url = self.process.stdout.readline().strip()
+        self._command = [sys.executable, str(GATEWAY), upstream, str(self._mood), str(seed)]
+        self.url = self._start()
         self.installation = Installation(StorageSettings(home=home, **{**settings, "s3_endpoint": self.url}))
+
+    def _start(self, *port: str) -> str:
+        self.process = subprocess.Popen([*self._command, *port], stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout
+        return self.process.stdout.readline().strip()
+
+    def restart(self, away: float) -> None:
+        """Stop at once, and be back at the same address after a while; connections are refused meanwhile."""
+        self.process.kill()
+        self.process.wait()
+        time.sleep(away)
+        assert self._start(self.url.rpartition(":")[2]) == self.url
 
     def mood(self, mood: str) -> None:
         draft = self._mood.with_name("next")
@@ -90,6 +100,25 @@ def test_a_server_that_is_busy_half_the_time_loses_and_doubles_nothing(
     assert gateway.told() > 10, "it was busy"
     assert _landed(installation) == list(range(4))
     assert [p.landed for p in installation.ledger.packages.list()] == [2, 2]
+
+
+def test_a_server_that_restarts_meanwhile_stops_nothing(
+    behind: Any, make_contract: Any, make_delivery: Any
+) -> None:
+    gateway = behind()
+    installation, contract = gateway.installation, make_contract()
+    objects = installation.lake.objects
+    with ThreadPoolExecutor() as pool:
+        back = pool.submit(gateway.restart, 4.0)
+        package = installation.lander.land(contract, make_delivery({"id": [1], "name": ["a"]}))
+        assert (package.status, package.landed) == ("committed", 1)
+        back.result()
+        back = pool.submit(gateway.restart, 4.0)
+        time.sleep(0.5)
+        objects.put("models/x.json", b"1")
+        assert objects.get("models/x.json") == b"1"
+        back.result()
+    assert _landed(installation) == [1]
 
 
 def test_a_large_part_is_sent_again_until_it_is_whole(behind: Any) -> None:
