@@ -13,6 +13,7 @@ from onefold_storage.derived import as_text, written
 from onefold_storage.plain_numbers import plain_number
 from onefold_storage.units import conversion
 from onefold_workers.cleaning import squeezed
+from onefold_workers.decimal_marks import BY_COMMA
 
 MONEY = pl.Decimal(18, 4)
 MOMENT = pl.Datetime("us", "UTC")
@@ -77,14 +78,19 @@ def _whole(count: int) -> pl.Expr:
     return pl.lit(count).cast(_SCALED)
 
 
-def _plain_number(text: pl.Expr, locale: str | None = None) -> pl.Expr:
+def bare_number(text: pl.Expr) -> pl.Expr:
+    """A number as text without currency, blanks and apostrophes; one in brackets, or before a minus, is negative."""
     bare = text.str.replace_all(r"[\s'’\p{Sc}]|[A-Za-z]{3}$|^[A-Za-z]{3}", "")
-    bare = bare.str.replace(r"^\((.*)\)$", "-${1}").str.replace(r"^([\d.,]+)-$", "-${1}").str.replace("−", "-")
+    return bare.str.replace(r"^\((.*)\)$", "-${1}").str.replace(r"^([\d.,]+)-$", "-${1}").str.replace("−", "-")
+
+
+def _plain_number(text: pl.Expr, locale: str | None = None) -> pl.Expr:
+    bare = bare_number(text)
     if locale:
         return plain_number(bare, locale)
-    comma_last = bare.str.contains(r",\d{1,2}$") | bare.str.contains(r"\.\d{3}(?:\.\d{3})*,\d*$")
+    by_comma = bare.str.contains(r",\d{1,2}$") | bare.str.contains(BY_COMMA)
     european = bare.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
-    plain = pl.when(comma_last).then(european).otherwise(bare.str.replace_all(",", "", literal=True))
+    plain = pl.when(by_comma).then(european).otherwise(bare.str.replace_all(",", "", literal=True))
     return pl.when(plain.str.contains(r"^[+-]?\d*\.?\d*(?:[eE][+-]?\d+)?$")).then(plain)
 
 

@@ -13,18 +13,19 @@ from onefold_storage import contracts
 from onefold_storage.errors import BadInput
 from onefold_workers.cleaning import PERSON_KINDS
 from onefold_workers.drafting.birth_parts import with_birth_parts
-from onefold_workers.drafting.contract_text import column_lines, contract
+from onefold_workers.drafting.contract_text import checks, column_lines, contract
 from onefold_workers.drafting.headers import is_truth
 from onefold_workers.drafting.kinds import Guess, guesses
+from onefold_workers.drafting.locales import locales
 from onefold_workers.drafting.maps import maps
 from onefold_workers.drafting.media import draft_media, said_of_files
-from onefold_workers.drafting.profile import Profile, profile
+from onefold_workers.drafting.profile import Profile, month_first, profile
 from onefold_workers.drafting.roles import Roles, country_of, roles
 from onefold_workers.drafting.types import column_type
 from onefold_workers.drafting.vocabulary import tokens, vocabulary
 from onefold_workers.drafting.whole_names import settled
 
-__all__ = ["draft", "understand"]
+__all__ = ["checks", "draft", "understand"]
 
 _FREE_TEXT = 60
 _MANY = 100
@@ -61,11 +62,13 @@ def draft(
         raise BadInput(f"{location}: expected a table with columns, found none")
     mapped = maps(name, profiles, found, role)
     used = _used(mapped)
+    codes = {*role.key, role.customer, role.item, role.order}
+    numbers = locales(profiles, [n for n in profiles if n not in found and n not in codes])
     columns = []
     for column, p in profiles.items():
         guess = found.get(column)
-        code = column in role.key or column in (role.customer, role.item, role.order)
-        kind = column_type(p, guess, code=code)
+        # Numbers that could mean two things stay text, so that no reading of them is cast in bronze.
+        kind = column_type(p, guess, code=column in codes or column in numbers.checks)
         key = role.key.index(column) + 1 if column in role.key else 0
         # A time without which nothing happened; the customer may be missing: bought without a card.
         required = role.transactions and column == role.time and p.complete
@@ -73,10 +76,19 @@ def draft(
             bool(found) and not role.transactions and not guess and not key and column not in used
             and bool(p.filled) and p.length <= _FREE_TEXT and not _says_nothing_of_a_person(p)
         )  # fmt: skip
-        columns.append(column_lines(column, kind, guess, key=key, required=required, attribute=attribute))
+        said = [numbers.checks[column]] if column in numbers.checks else []
+        said += [kind.check] if kind.check else []
+        columns.append(
+            column_lines(
+                column, kind, guess, key=key, required=required, attribute=attribute,
+                locale=numbers.columns.get(column), checks=said,
+            )
+        )  # fmt: skip
     left_out = [c for c in sample.column_names if c not in profiles]
     home = country_of(profiles, found)
-    text = contract(name, location, connector, options or {}, columns, mapped, home, left_out)
+    text = contract(
+        name, location, connector, options or {}, columns, mapped, home, left_out, locale=numbers.source
+    )
     contracts.parse(text, f"draft of {name}")
     return text
 
@@ -84,7 +96,9 @@ def draft(
 def understand(sample: pa.Table, source: str) -> tuple[dict[str, Profile], dict[str, Guess], Roles]:
     """Profiles, proposed kinds and roles of a sample's columns."""
     frame = cast("pl.DataFrame", pl.from_arrow(sample)) if sample.num_columns else pl.DataFrame()
-    profiles = {c: profile(c, frame.get_column(c)) for c in frame.columns if c and not c.startswith("_")}
+    order = month_first(frame)
+    named = [c for c in frame.columns if c and not c.startswith("_")]
+    profiles = {c: profile(c, frame.get_column(c), month_first=order) for c in named}
     found = with_birth_parts(profiles, settled(frame, profiles, guesses(profiles)))
     role = roles(source, profiles, found)
     if role.customer and role.customer not in found:

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from onefold_workers.drafting.kinds import Guess
 from onefold_workers.drafting.maps import Map
 from onefold_workers.drafting.types import Type
+
+_CHECK = "# Check: "
+
+
+def checks(text: str) -> list[str]:
+    """What a drafted contract asks a person to look at, a line each."""
+    return [line.strip().removeprefix(_CHECK) for line in text.splitlines() if line.strip().startswith(_CHECK)]
 
 
 def flow(value: Any) -> str:
@@ -25,10 +33,19 @@ _WORDS = {"true", "false", "yes", "no", "on", "off", "null", "y", "n", "none", "
 
 
 def column_lines(
-    name: str, kind: Type, guess: Guess | None, *, key: int, required: bool, attribute: bool
+    name: str,
+    kind: Type,
+    guess: Guess | None,
+    *,
+    key: int,
+    required: bool,
+    attribute: bool,
+    locale: str | None = None,
+    checks: Sequence[str] = (),
 ) -> list[str]:
-    """The lines of one property. `key`: its place in the primary key from 1, else 0."""
-    lines = [f"      - name: {flow(name)}", f"        logicalType: {kind.logical}"]
+    """The lines of one property. `key`: its place in the primary key from 1, else 0; `checks`: remarks above it."""
+    lines = [f"      {_CHECK}{check}." for check in checks]
+    lines += [f"      - name: {flow(name)}", f"        logicalType: {kind.logical}"]
     if kind.physical:
         lines.append(f"        physicalType: {flow(kind.physical)}")
     if key:
@@ -49,6 +66,8 @@ def column_lines(
             rules["scheme"] = guess.scheme
     if kind.format:
         rules["format"] = kind.format
+    if locale:
+        rules["locale"] = locale
     if attribute:
         rules["attribute"] = True
     if rules:
@@ -58,7 +77,7 @@ def column_lines(
 
 def map_lines(rules: Map, remark: str) -> list[str]:
     """The lines of one map, its remark above it."""
-    lines = [f"        # Check: {remark}."] if remark else []
+    lines = [f"        {_CHECK}{remark}."] if remark else []
     first, *rest = rules.items()
     lines.append(f"        - {first[0]}: {flow(first[1])}")
     for name, value in rest:
@@ -80,6 +99,7 @@ def contract(
     country: str | None,
     left_out: list[str],
     delivery: str = "append",
+    locale: str | None = None,
 ) -> str:
     """The whole contract as text."""
     lines = [
@@ -121,6 +141,7 @@ def contract(
         "      data_use: [analytics]",
         "      freshness: P1D",
         "      timezone: UTC",
+        *([f"      locale: {locale}  # as its numbers are written"] if locale else []),
     ]
     lines.append(
         f"      country: {flow(country)}" if country else "      # country: DE  # of phones and postcodes; unknown"

@@ -34,8 +34,11 @@ class Form:
     native: bool = False
 
 
-def form(text: pl.Series, dtype: pl.DataType) -> Form | None:
-    """The form that reads most of the values, or None where no form reads half of them."""
+def form(text: pl.Series, dtype: pl.DataType, *, month_first: bool = False) -> Form | None:
+    """The form that reads most of the values, or None where no form reads half of them.
+
+    `month_first`: of two that read as many, the one that begins with the month; a clock of twelve hours says so too.
+    """
     if isinstance(dtype, pl.Datetime) or dtype == pl.Date:
         days = text.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
         midnight = text.str.contains(r"^\d{4}-\d{2}-\d{2}(?:[T ]00:00:00(?:\.0+)?.*)?$").all()
@@ -54,8 +57,10 @@ def form(text: pl.Series, dtype: pl.DataType) -> Form | None:
         return None
     best = max(plausible, key=lambda f: f.share)
     rivals = [f for f in plausible if f.share == best.share and f.format != best.format]
-    swapped = any({"%d", "%m"} <= {(f.format or "")[:2], (best.format or "")[:2]} for f in rivals)
-    return Form(best.format, best.share, best.times, swapped, best.first, best.last)
+    swapped = [f for f in rivals if {"%d", "%m"} == {(f.format or "")[:2], (best.format or "")[:2]}]
+    if swapped and (month_first or "%p" in (best.format or "")):
+        best = next(f for f in (best, *swapped) if (f.format or "").startswith("%m"))
+    return Form(best.format, best.share, best.times, bool(swapped), best.first, best.last)
 
 
 def _first_year(found: Form) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 from onefold_workers.drafting.kinds import Guess
 from onefold_workers.drafting.profile import Profile
-from onefold_workers.drafting.roles import Roles
+from onefold_workers.drafting.roles import Roles, says_cents
 
 Map = dict[str, Any]
 _MOST_PAYLOAD = 12
@@ -56,6 +56,15 @@ def _interactions(
         column = getattr(roles, name)
         if column:
             fields[name] = column
+    if roles.cents:
+        fields["amount"] = {"column": roles.amount, "unit": {"from": "cents", "to": "units"}}
+        remarks.append(
+            f"{roles.amount} is read as hundredths: without `unit`, where it already is in whole currency"
+        )
+    elif roles.amount and says_cents(profiles[roles.amount]):
+        remarks.append(
+            f"{roles.amount} is named after hundredths and has fractions, so it is read as whole currency"
+        )
     if roles.unit_price:
         remarks.append(f"{roles.amount} looks like the price of one: the amount should be what the line cost")
     if roles.order:

@@ -53,6 +53,8 @@ class Roles:
     updated: str | None = None
     amount: str | None = None
     unit_price: bool = False
+    cents: bool = False
+    """The amount is in hundredths of the currency."""
     quantity: str | None = None
     item: str | None = None
     item_fields: dict[str, str] = field(default_factory=dict)
@@ -93,6 +95,7 @@ def roles(source: str, profiles: dict[str, Profile], guesses: dict[str, Guess]) 
         updated=_named_time(free, "updated"),
         amount=amount,
         unit_price=unit_price,
+        cents=amount is not None and _in_cents(profiles[amount]),
         quantity=quantity,
         item=item,
         item_fields=_item_fields(free, item),
@@ -265,10 +268,19 @@ def _amount(free: dict[str, Profile], item: str | None, order: str | None) -> tu
     return best[-1], best[0]
 
 
+def says_cents(p: Profile) -> bool:
+    """The header says that the column is in hundredths of a currency."""
+    return bool({*p.words} & vocabulary().roles["cents"]) and "per" not in p.words
+
+
+def _in_cents(p: Profile) -> bool:
+    """So says the header, and no value has a fraction, which nobody pays of a cent."""
+    return says_cents(p) and not p.share(r"[.,]\d*[1-9]\d*\D*$")
+
+
 def _is_number(p: Profile) -> bool:
-    money = p.share(r"^[-+(]?\s*\p{Sc}?\s*[-+]?\d[\d.,' ]*\s*(?:\p{Sc}|[A-Z]{3})?\)?$")
     dated = p.when is not None and p.when.share > 0.9
-    return (p.numbers > 0.98 or money > 0.98) and not p.leading_zeros and not dated and p.filled > 0
+    return (p.numbers > 0.98 or p.figures > 0.98) and not p.leading_zeros and not dated and p.filled > 0
 
 
 def _measure(free: dict[str, Profile], words: frozenset[str], taken: set[str | None]) -> str | None:

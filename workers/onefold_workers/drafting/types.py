@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
+from onefold_workers.drafting.dates import Form
 from onefold_workers.drafting.kinds import Guess
 from onefold_workers.drafting.profile import Profile
 
 
 @dataclass(frozen=True)
 class Type:
-    """`logical` type of ODCS, `physical` for decimals, strftime `format` for dates; `note` for the reader."""
+    """`logical` type of ODCS, `physical` for decimals, strftime `format` for dates; `note` for the reader, and what
+    the person who drafts is asked to `check`."""
 
     logical: str
     physical: str | None = None
     format: str | None = None
     note: str | None = None
+    check: str | None = None
 
 
 def column_type(p: Profile, guess: Guess | None, *, code: bool) -> Type:
@@ -31,16 +34,9 @@ def column_type(p: Profile, guess: Guess | None, *, code: bool) -> Type:
     kind = guess.kind if guess else None
     when = p.when
     if when and (kind == "birth_date" or (kind is None and not code and _worth_a_date(p))):
-        form = None if when.format in (None, "%Y-%m-%d") else when.format
-        other = " Day and month could be the other way round: check the format." if when.ambiguous else ""
-        if kind == "birth_date" and "%y" in (when.format or ""):
-            return Type("string", format=when.format, note=f"Years of two digits: the century is inferred.{other}")
-        if kind == "birth_date" and when.share == 1:
-            return Type("string", format=form, note=other.strip() or None)
-        if when.share < 1 or p.blank:
-            dirty = f"{1 - when.share:.1%} of the sample's values are no such date, so the column stays text."
-            return Type("string", format=when.format, note=dirty + other)
-        return Type("timestamp" if when.times else "date", format=form, note=other.strip() or None)
+        dated = _dated(p, when, kind)
+        asked = f"`{p.name}`: nothing tells day and month apart, so it is read by {when.format}"
+        return replace(dated, check=asked) if when.ambiguous else dated
     if kind is not None or code or p.blank:
         return Type("string")
     if p.truth_values:
@@ -50,6 +46,19 @@ def column_type(p: Profile, guess: Guess | None, *, code: bool) -> Type:
     if p.numbers == 1 and not p.leading_zeros:
         return Type("number")
     return Type("string")
+
+
+def _dated(p: Profile, when: Form, kind: str | None) -> Type:
+    form = None if when.format in (None, "%Y-%m-%d") else when.format
+    other = " Day and month could be the other way round: check the format." if when.ambiguous else ""
+    if kind == "birth_date" and "%y" in (when.format or ""):
+        return Type("string", format=when.format, note=f"Years of two digits: the century is inferred.{other}")
+    if kind == "birth_date" and when.share == 1:
+        return Type("string", format=form, note=other.strip() or None)
+    if when.share < 1 or p.blank:
+        dirty = f"{1 - when.share:.1%} of the sample's values are no such date, so the column stays text."
+        return Type("string", format=when.format, note=dirty + other)
+    return Type("timestamp" if when.times else "date", format=form, note=other.strip() or None)
 
 
 def _worth_a_date(p: Profile) -> bool:
