@@ -75,15 +75,44 @@ class ChangesState:
         """Rows that are not what their key stood for just before, how many were, and no bad ones."""
         rows = cast("pl.DataFrame", pl.from_arrow(given)).with_row_index("_at")
         told = rows.select("_at", *self._columns)
-        if self._known is not None:
-            told = pl.concat(
-                [self._known.with_columns(_at=pl.lit(None, dtype=pl.UInt32)).select(told.columns), told]
-            )
+        # Only what the batch speaks of is looked at: all that is known would be gone through with every batch.
+        before = self._of(told)
+        once = told.select(pl.struct(self._keys).is_unique().all()).item()
+        fresh = (self._fresh_of_one_each if once else self._fresh_in_turn)(told, before)
+        self._learn(fresh.drop("_at").unique(self._keys, keep="last"), stood=before is not None)
+        return given.take(fresh["_at"].to_arrow()), rows.height - fresh.height, ()
+
+    def _fresh_of_one_each(self, told: pl.DataFrame, before: pl.DataFrame | None) -> pl.DataFrame:
+        """Rows of keys that come once in the batch, as they mostly do: each is held against what stood."""
+        if before is None:
+            return told
+        stood = before.select(*self._keys, pl.struct(self._columns).alias("_stood"))
+        both = told.join(stood, on=self._keys, how="left", nulls_equal=True, maintain_order="left")
+        same = pl.struct(self._columns).eq_missing(pl.col("_stood"))
+        return both.filter(~same).drop("_stood")
+
+    def _fresh_in_turn(self, told: pl.DataFrame, before: pl.DataFrame | None) -> pl.DataFrame:
+        """Rows that are not as the row of their key just before them."""
+        if before is not None:
+            told = pl.concat([before.with_columns(_at=pl.lit(None, dtype=pl.UInt32)).select(told.columns), told])
         same = [pl.col(c).eq_missing(pl.col(c).shift(1).over(self._keys)) for c in self._columns]
         first = pl.int_range(pl.len()).over(self._keys) == 0
-        fresh = told.filter(pl.col("_at").is_not_null() & (first | ~pl.all_horizontal(same)))["_at"]
-        self._known = told.drop("_at").unique(self._keys, keep="last", maintain_order=True)
-        return given.take(fresh.to_arrow()), rows.height - len(fresh), ()
+        return told.filter(pl.col("_at").is_not_null() & (first | ~pl.all_horizontal(same)))
+
+    def _of(self, rows: pl.DataFrame) -> pl.DataFrame | None:
+        """What is known of these rows' keys; None where that is nothing."""
+        if self._known is None:
+            return None
+        found = self._known.join(rows, on=self._keys, how="semi", nulls_equal=True)
+        return found if found.height else None
+
+    def _learn(self, last: pl.DataFrame, *, stood: bool) -> None:
+        """Keep the last rows of keys that are new or changed; `stood`: some of the batch's keys were known."""
+        if self._known is None:
+            self._known = last
+        elif last.height:
+            left = self._known.join(last, on=self._keys, how="anti", nulls_equal=True) if stood else self._known
+            self._known = pl.concat([left, last])
 
     def vanished(self) -> pl.DataFrame:
         """None: what did not come stands as it is."""

@@ -191,3 +191,27 @@ def test_dollars_and_clocks_of_twelve_hours_say_month_first_and_all_of_it_is_ask
     assert happened(text, sample)["amount"].sum() < sum(
         range(1, ROWS + 1)
     )  # what stands in brackets was given back
+
+
+def test_transactions_without_a_key_are_asked_about() -> None:
+    """A file that is written over with one more day would count all its older days again."""
+    sample = orders([german(a) for a in amounts()]).drop_columns(["Auftragsnummer"])
+    text = draft(sample, "orders", "orders.csv")
+    assert [c for c in checks(text) if c.startswith("no column is a key, so each row that lands counts once more")]
+    assert contracts.parse(text, "draft").rules.delivery == "append"
+
+
+@pytest.mark.parametrize(
+    ("location", "connector", "delivery"),
+    [
+        ("/data/orders.csv", "files", "changes"),
+        ("s3://shop/orders.parquet", "files", "changes"),
+        ("/data/orders-*.csv", "files", "append"),
+        ("", "http", "append"),
+        ("sqlite:///shop.db?table=orders", "sql", "append"),
+    ],
+)
+def test_one_file_with_a_key_brings_changes(location: str, connector: str, delivery: str) -> None:
+    text = draft(orders([german(a) for a in amounts()]), "orders", location, connector)
+    assert contracts.parse(text, "draft").rules.delivery == delivery
+    assert not [c for c in checks(text) if "no column is a key" in c]

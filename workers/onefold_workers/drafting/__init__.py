@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from glob import has_magic
 from typing import Any, cast
 
 import polars as pl
@@ -87,10 +88,21 @@ def draft(
     left_out = [c for c in sample.column_names if c not in profiles]
     home = country_of(profiles, found)
     text = contract(
-        name, location, connector, options or {}, columns, mapped, home, left_out, locale=numbers.source
-    )
+        name, location, connector, options or {}, columns, mapped, home, left_out,
+        delivery=_delivery(connector, location, role), locale=numbers.source,
+    )  # fmt: skip
     contracts.parse(text, f"draft of {name}")
     return text
+
+
+def _delivery(connector: str, location: str, role: Roles) -> str:
+    """`changes` for one file whose rows have a key, since such a file comes again with more rows in it.
+
+    It costs a look at the last row of each key. Of a key that is not unique after all, the last row stands in silver
+    however rows are delivered.
+    """
+    one_file = connector == "files" and bool(location) and not has_magic(location)
+    return "changes" if one_file and role.key else "append"
 
 
 def understand(sample: pa.Table, source: str) -> tuple[dict[str, Profile], dict[str, Guess], Roles]:

@@ -108,8 +108,9 @@ def contract(
         "#    on the strength of this draft. State the basis that holds, and the purposes people were told of.",
         "#  - the kinds below, first those of low or medium confidence, and the schemes of external IDs: two",
         "#    sources that use one scheme say that equal numbers are one person. Rename one where that is not so.",
-        "#  - the primary key, the time zone of times without one, the currency, and delivery: `snapshot` where",
-        "#    each package brings the whole table.",
+        "#  - the primary key, the time zone of times without one, and the currency.",
+        "#  - delivery: `append` where each package brings new rows alone, `changes` where it brings rows again (a file",
+        "#    that is written over), `snapshot` where it brings the whole table and what is missing is deleted.",
     ]
     if left_out:
         lines.append(f"# Left out, because names that begin with _ are the lake's: {', '.join(left_out)}.")

@@ -10,6 +10,10 @@ from onefold_workers.drafting.roles import Roles, says_cents
 
 Map = dict[str, Any]
 _MOST_PAYLOAD = 12
+_NO_KEY = (
+    "no column is a key, so each row that lands counts once more, also one that came before: name a primaryKey, or see"
+    " to it that each package brings new rows alone"
+)
 
 
 def maps(
@@ -46,6 +50,8 @@ def _interactions(
 ) -> tuple[Map, str]:
     fields: Map = {"kind": roles.kind or {"constant": "purchase" if roles.purchases else "event"}}
     remarks = []
+    if not roles.key:
+        remarks.append(_NO_KEY)
     if roles.channel:
         fields["channel"] = roles.channel
     if roles.item:
