@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import polars as pl
 import pyarrow as pa
 
+from onefold_storage.contract_fields import each_format
 from onefold_storage.contract_rules import MapRules
 from onefold_storage.contracts import Contract
 from onefold_storage.schema import TABLES
@@ -50,8 +51,8 @@ def _numbers(fields: Fields, rules: MapRules) -> Iterator[str]:
 
 def _days(contract: Contract, frame: pl.DataFrame) -> Iterator[str]:
     for name, column in contract.by_name.items():
-        form = column.rules.format
-        if not form or not _DAY_AND_MONTH.search(form):
+        form = next((f for f in each_format(column.rules.format) if _DAY_AND_MONTH.search(f)), None)
+        if form is None:
             continue
         values = frame.get_column(name)
         if values.dtype == pl.String:

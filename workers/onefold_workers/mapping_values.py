@@ -8,7 +8,7 @@ import polars as pl
 import pyarrow as pa
 
 from onefold_storage.checking import localise
-from onefold_storage.contract_fields import UnitRule
+from onefold_storage.contract_fields import Format, UnitRule, each_format
 from onefold_storage.derived import as_text, written
 from onefold_storage.plain_numbers import plain_number
 from onefold_storage.units import conversion
@@ -94,11 +94,11 @@ def _plain_number(text: pl.Expr, locale: str | None = None) -> pl.Expr:
     return pl.when(plain.str.contains(r"^[+-]?\d*\.?\d*(?:[eE][+-]?\d+)?$")).then(plain)
 
 
-def moment(expr: pl.Expr, dtype: pl.DataType, zone: str, form: str | None = None) -> pl.Expr:
+def moment(expr: pl.Expr, dtype: pl.DataType, zone: str, form: Format | None = None) -> pl.Expr:
     """A point in time in UTC; what has no time zone is in `zone`, a day is its midnight there.
 
-    Text is read by `form` (strftime), else as ISO 8601; whole numbers as yyyymmdd, or seconds, milliseconds or
-    microseconds since 1970 by their size. Null where it is none of these.
+    Text is read by `form` (strftime; one or several), else as ISO 8601; whole numbers as yyyymmdd, or seconds,
+    milliseconds or microseconds since 1970 by their size. Null where it is none of these.
     """
     if isinstance(dtype, pl.Datetime):
         value = expr.cast(pl.Datetime("us", dtype.time_zone))
@@ -107,13 +107,13 @@ def moment(expr: pl.Expr, dtype: pl.DataType, zone: str, form: str | None = None
         return localise(expr.cast(pl.Datetime("us")), zone)
     text = as_text(expr, dtype).str.strip_chars()
     tries: list[pl.Expr] = []
-    if form:
-        if "%z" in form:
-            tries.append(text.str.to_datetime(form, strict=False, time_zone="UTC", time_unit="us"))
-        elif any(code in form for code in ("%H", "%I", "%T", "%R", "%s", "%X", "%c")):
-            tries.append(localise(text.str.to_datetime(form, strict=False, time_unit="us"), zone))
+    for one in each_format(form):
+        if "%z" in one:
+            tries.append(text.str.to_datetime(one, strict=False, time_zone="UTC", time_unit="us"))
+        elif any(code in one for code in ("%H", "%I", "%T", "%R", "%s", "%X", "%c")):
+            tries.append(localise(text.str.to_datetime(one, strict=False, time_unit="us"), zone))
         else:
-            tries.append(localise(text.str.to_date(form, strict=False).cast(pl.Datetime("us")), zone))
+            tries.append(localise(text.str.to_date(one, strict=False).cast(pl.Datetime("us")), zone))
     iso = text.str.replace(r"^(\d{4}-\d{2}-\d{2}) ", "${1}T").str.replace(r" ?(?:Z|z|UTC|GMT)$", "+00:00")
     iso = iso.str.replace(r" ([+-]\d{2}:?\d{2})$", "${1}")
     tries += [iso.str.to_datetime(f, strict=False, time_zone="UTC", time_unit="us") for f in _ZONED]

@@ -208,7 +208,8 @@ def test_transactions_without_a_key_are_asked_about() -> None:
         ("s3://shop/orders.parquet", "files", "changes"),
         ("/data/orders-*.csv", "files", "append"),
         ("", "http", "append"),
-        ("sqlite:///shop.db?table=orders", "sql", "append"),
+        ("sqlite:///shop.db?table=orders", "sql", "changes"),
+        ("mqtts://broker/orders", "mqtt", "append"),
     ],
 )
 def test_one_file_with_a_key_brings_changes(location: str, connector: str, delivery: str) -> None:

@@ -20,6 +20,7 @@ from onefold_workers.drafting.kinds import Guess, guesses
 from onefold_workers.drafting.locales import locales
 from onefold_workers.drafting.maps import maps
 from onefold_workers.drafting.media import draft_media, said_of_files
+from onefold_workers.drafting.passed_over import passed_over
 from onefold_workers.drafting.profile import Profile, month_first, profile
 from onefold_workers.drafting.roles import Roles, country_of, roles
 from onefold_workers.drafting.types import column_type
@@ -29,6 +30,7 @@ from onefold_workers.drafting.whole_names import settled
 __all__ = ["checks", "draft", "understand"]
 
 _FREE_TEXT = 60
+_HEADER = 2
 _MANY = 100
 _CUSTOMERS = {
     "customer",
@@ -58,6 +60,7 @@ def draft(
     if connector == "media":
         profiles, found, _ = understand(said_of_files(sample), name)
         return draft_media(name, location, options or {}, profiles, found, country_of(profiles, found))
+    sample, repeated = without_headers(sample)
     profiles, found, role = understand(sample, name)
     if not profiles:
         raise BadInput(f"{location}: expected a table with columns, found none")
@@ -65,6 +68,7 @@ def draft(
     used = _used(mapped)
     codes = {*role.key, role.customer, role.item, role.order}
     numbers = locales(profiles, [n for n in profiles if n not in found and n not in codes])
+    ignored = passed_over(profiles, found, role)
     columns = []
     for column, p in profiles.items():
         guess = found.get(column)
@@ -77,8 +81,8 @@ def draft(
             bool(found) and not role.transactions and not guess and not key and column not in used
             and bool(p.filled) and p.length <= _FREE_TEXT and not _says_nothing_of_a_person(p)
         )  # fmt: skip
-        said = [numbers.checks[column]] if column in numbers.checks else []
-        said += [kind.check] if kind.check else []
+        said = [c[column] for c in (numbers.checks, ignored) if column in c]
+        said += kind.checks
         columns.append(
             column_lines(
                 column, kind, guess, key=key, required=required, attribute=attribute,
@@ -89,20 +93,41 @@ def draft(
     home = country_of(profiles, found)
     text = contract(
         name, location, connector, options or {}, columns, mapped, home, left_out,
-        delivery=_delivery(connector, location, role), locale=numbers.source,
+        delivery=_delivery(connector, location, role), locale=numbers.source, remarks=_of_headers(repeated),
     )  # fmt: skip
     contracts.parse(text, f"draft of {name}")
     return text
 
 
+def without_headers(sample: pa.Table) -> tuple[pa.Table, int]:
+    """A sample without rows that are the header again, as in files that were joined, and how many those are."""
+    frame = cast("pl.DataFrame", pl.from_arrow(sample)) if sample.num_columns else pl.DataFrame()
+    texts = [c for c in frame.columns if frame.schema[c] == pl.String]
+    if len(texts) < _HEADER:
+        return sample, 0
+    again = frame.select(
+        pl.all_horizontal(pl.col(c).str.strip_chars().eq_missing(pl.lit(c)) for c in texts)
+    ).to_series()
+    return (sample.filter((~again).to_arrow()), int(again.sum())) if again.any() else (sample, 0)
+
+
+def _of_headers(repeated: int) -> list[str]:
+    if not repeated:
+        return []
+    return [
+        f"{repeated:,} rows of the sample are the header again. They land as rows, or fail where a column has a type:"
+        " take them out of the file"
+    ]
+
+
 def _delivery(connector: str, location: str, role: Roles) -> str:
-    """`changes` for one file whose rows have a key, since such a file comes again with more rows in it.
+    """`changes` for one file, table or answer whose rows have a key, since it comes again with more rows in it.
 
     It costs a look at the last row of each key. Of a key that is not unique after all, the last row stands in silver
     however rows are delivered.
     """
-    one_file = connector == "files" and bool(location) and not has_magic(location)
-    return "changes" if one_file and role.key else "append"
+    whole = connector in ("sql", "rest") or (connector == "files" and bool(location) and not has_magic(location))
+    return "changes" if whole and role.key else "append"
 
 
 def understand(sample: pa.Table, source: str) -> tuple[dict[str, Profile], dict[str, Guess], Roles]:

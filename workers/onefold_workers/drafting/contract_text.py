@@ -100,6 +100,7 @@ def contract(
     left_out: list[str],
     delivery: str = "append",
     locale: str | None = None,
+    remarks: Sequence[str] = (),
 ) -> str:
     """The whole contract as text."""
     lines = [
@@ -114,6 +115,7 @@ def contract(
     ]
     if left_out:
         lines.append(f"# Left out, because names that begin with _ are the lake's: {', '.join(left_out)}.")
+    lines += [f"{_CHECK}{remark}." for remark in remarks]
     lines += [
         "kind: DataContract",
         "apiVersion: v3.1.0",

@@ -73,6 +73,11 @@ def _interactions(
         )
     if roles.unit_price:
         remarks.append(f"{roles.amount} looks like the price of one: the amount should be what the line cost")
+    if roles.kind and roles.amount and not profiles[roles.kind].share_in(frozenset({"purchase"})):
+        remarks.append(
+            f"purchase? There is money in {roles.amount}: give the words of {roles.kind} that mean one the value"
+            " `purchase`, else no model counts it"
+        )
     if roles.order:
         fields["related_key"] = roles.order
     rules: Map = {"table": "interactions"}

@@ -127,9 +127,9 @@ def is_time(p: Profile) -> bool:
     """The column holds times of things, and its name does not speak against it."""
     if _epoch(p):
         return True
-    if not p.when or p.when.share < 0.9:
-        return False
     words = vocabulary().roles["time"] | vocabulary().roles["created"] | vocabulary().roles["updated"]
+    if not p.when or p.when.covered < 0.9 or (p.when.share < 0.9 and not longest(p.words, words)):
+        return False
     digits_only = p.when.format == "%Y%m%d"
     return not digits_only or bool(runs(p.words) & words) or (p.when.share > 0.99 and not p.native)
 
@@ -279,7 +279,7 @@ def _in_cents(p: Profile) -> bool:
 
 
 def _is_number(p: Profile) -> bool:
-    dated = p.when is not None and p.when.share > 0.9
+    dated = p.when is not None and p.when.covered > 0.9
     return (p.numbers > 0.98 or p.figures > 0.98) and not p.leading_zeros and not dated and p.filled > 0
 
 
