@@ -124,6 +124,15 @@ def test_what_nothing_proves_is_asked(mark: str) -> None:
         assert not [c for c in checks(draft(cents, "orders", "orders.csv")) if "nothing tells" in c]
 
 
+def test_a_question_is_one_line_whatever_the_header_holds() -> None:
+    for header in ("amount\n- x: 1", "amount\u2028\x07 paid", "amount: {#"):
+        sample = orders(["1.234", "2.500"] * (ROWS // 2), ("order_id", "order_date", "customer_id", header))
+        sample = sample.append_column("_left\nout", pa.array(["x"] * ROWS))
+        text = draft(sample, "orders", "orders.csv")
+        assert contracts.parse(text, "draft").by_name[header]
+        assert [c for c in checks(text) if "nothing tells whether 1.234" in c]
+
+
 def test_numbers_written_both_ways_are_asked_about_and_read_one_by_one() -> None:
     sample = orders(["1.234,50", "1,234.50", "3.50", "3,50"] * (ROWS // 4))
     text = draft(sample, "orders", "orders.csv")

@@ -13,6 +13,15 @@ from onefold_workers.drafting.types import Type
 _CHECK = "# Check: "
 
 
+def _line(said: str) -> str:
+    """Text for a comment: on one line, whatever characters a column's name has."""
+    return " ".join("".join(c if c.isprintable() else " " for c in said).split())
+
+
+def _question(said: str) -> str:
+    return f"{_CHECK}{_line(said)}."
+
+
 def checks(text: str) -> list[str]:
     """What a drafted contract asks a person to look at, a line each."""
     return [line.strip().removeprefix(_CHECK) for line in text.splitlines() if line.strip().startswith(_CHECK)]
@@ -44,7 +53,7 @@ def column_lines(
     checks: Sequence[str] = (),
 ) -> list[str]:
     """The lines of one property. `key`: its place in the primary key from 1, else 0; `checks`: remarks above it."""
-    lines = [f"      {_CHECK}{check}." for check in checks]
+    lines = [f"      {_question(check)}" for check in checks]
     lines += [f"      - name: {flow(name)}", f"        logicalType: {kind.logical}"]
     if kind.physical:
         lines.append(f"        physicalType: {flow(kind.physical)}")
@@ -77,7 +86,7 @@ def column_lines(
 
 def map_lines(rules: Map, remark: str) -> list[str]:
     """The lines of one map, its remark above it."""
-    lines = [f"        {_CHECK}{remark}."] if remark else []
+    lines = [f"        {_question(remark)}"] if remark else []
     first, *rest = rules.items()
     lines.append(f"        - {first[0]}: {flow(first[1])}")
     for name, value in rest:
@@ -114,8 +123,8 @@ def contract(
         "#    that is written over), `snapshot` where it brings the whole table and what is missing is deleted.",
     ]
     if left_out:
-        lines.append(f"# Left out, because names that begin with _ are the lake's: {', '.join(left_out)}.")
-    lines += [f"{_CHECK}{remark}." for remark in remarks]
+        lines.append(f"# Left out, because names that begin with _ are the lake's: {_line(', '.join(left_out))}.")
+    lines += [_question(remark) for remark in remarks]
     lines += [
         "kind: DataContract",
         "apiVersion: v3.1.0",
