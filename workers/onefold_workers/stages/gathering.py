@@ -95,8 +95,8 @@ def _exchange(settings: StorageSettings, version: str, partitions: int, name: st
     lake = Installation(settings).lake
     area = _pieces(version, name)
     rows = with_until(settings, area, part, _TABLES[name].arrow.names).filter(~pl.col("deleted"))
-    named = rows.lazy().select(record_key="contact_key").unique()
-    links = current_links(lake).join(named, on="record_key", how="semi").collect()
+    named = rows["contact_key"].drop_nulls().unique().implode()
+    links = current_links(lake).filter(pl.col("record_key").is_in(named)).collect()
     owned = rows.join(links, left_on="contact_key", right_on="record_key", how="inner", maintain_order="left")
     put_pieces(lake.objects, f"{area}/rows", part.label, owned, partition_of(pl.col("golden_id"), partitions))
     standing = rows.filter(pl.col(UNTIL).is_null())
