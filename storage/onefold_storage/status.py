@@ -75,6 +75,7 @@ def identity(installation: Installation) -> dict[str, Any]:
         **{k: quality.get(k) for k in ("precision", "recall", "f1")},
         **{k: report.get(k) for k in ("model_version", "single_source_share", "conflicts", "changes", "drift")},
         "retraining": report.get("retraining", []),
+        "mistaken_schemes": report.get("mistaken_schemes") or [],
         "held": (_object(installation, "identity/held.json") or {}).get("why"),
     }
 

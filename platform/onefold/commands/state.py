@@ -50,6 +50,8 @@ def print_state(state: dict[str, Any]) -> None:
         out.print(f"  the last run: {told}; more: onefold identity report")
     for why in identity["retraining"]:
         out.print(f"  learning the model anew is advised: {why}")
+    for said in identity["mistaken_schemes"]:
+        out.print(f"  [bold]mistaken[/bold]: {escape(said)}")
     if identity["held"]:
         out.print(f"  [bold]stopped[/bold]: {identity['held']}")
     lies = "(on a hold-out that lies after all training data)" if state["models"] else "none yet"
