@@ -2,7 +2,8 @@
 
 How far a source has been mapped stands in the silver table itself, committed with the rows: the transaction
 version of `map:<source>:<digest of the mapping>` is the last package's seq. A contract whose mapping changed has a
-new digest, and its partition is mapped anew from bronze.
+new digest, and its partition is mapped anew from bronze. Packages land at any time: what is newer than that seq is left
+to the next run, though its rows are in bronze already.
 """
 
 from __future__ import annotations
@@ -25,12 +26,14 @@ from onefold_workers.stages.slices import Slice, read_slice, slices
 
 @dataclass(frozen=True)
 class MapTask:
-    """One slice of a source's bronze table, and the packages in it that are new to each silver table."""
+    """One slice of a source's bronze table, and the packages in it that are new to each silver table: those whose seq is
+    greater than the table's in `after`, and `upto` at most."""
 
     settings: StorageSettings
     contract: Contract
     slice: Slice
     after: dict[str, int]
+    upto: int
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ def _backlog(lake: Lake, contract: Contract) -> _Backlog:
 def _tasks(installation: Installation, backlog: _Backlog) -> list[MapTask]:
     beyond = ("_package_id", _after(backlog.contract, min(backlog.behind.values())))
     fresh = slices(installation.lake, backlog.contract.bronze, beyond=beyond)
-    return [MapTask(installation.settings, backlog.contract, s, backlog.behind) for s in fresh]
+    return [MapTask(installation.settings, backlog.contract, s, backlog.behind, backlog.newest) for s in fresh]
 
 
 def _commit(lake: Lake, backlog: _Backlog, table: str, seq: int, parts: list[Part]) -> None:
@@ -103,6 +106,7 @@ def map_slice(task: MapTask) -> tuple[dict[str, list[Part]], int]:
     """Map one slice, on a worker: parts by table, and how many rows are untimed (see `Mapped`)."""
     lake = Installation(task.settings).lake
     rows = read_slice(lake, task.slice)
+    rows = rows.filter(pc.less(rows.column("_package_id"), _after(task.contract, task.upto)))
     mapped: dict[str, list[Part]] = {}
     without = 0
     for seq in sorted(set(task.after.values())):
