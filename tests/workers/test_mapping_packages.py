@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
+from onefold_storage import contracts
+from onefold_storage.contracts import Contract
 from onefold_storage.installation import Installation
 from onefold_storage.lake import Lake
 from onefold_storage.schema import CONTACT_RECORDS
 from onefold_storage.settings import StorageSettings
+from onefold_storage.status import status
 from onefold_workers.stages import mapping
 from onefold_workers.stages.mapping import map_sources
 from onefold_workers.stages.slices import Slice
@@ -65,3 +69,21 @@ def test_a_package_that_lands_meanwhile_waits_for_the_next_run(
     assert map_sources(home, [made["contract"]("news")]).added["silver/contact_records"] == 2
     assert silver(home) == sorted(first + later)
     assert map_sources(home, [made["contract"]("news")]).added == {}
+
+
+def _visits(**timed: str) -> Contract:
+    document = yaml.safe_load(made["CONTRACTS"]["visits"])
+    document["customProperties"][0]["value"]["maps"][0].update(timed)
+    return contracts.parse(yaml.safe_dump(document), "visits")
+
+
+def test_rows_that_are_no_interactions_stand_in_the_status_until_they_are_mapped_anew(home: Installation) -> None:
+    timed = _visits(effective_at="note")
+    for when in (["2018-01-01T10:00:00Z", "soon", None], ["2018-01-02T10:00:00Z", "later", "2018-01-03T10:00:00Z"]):
+        made["land"](home, "visits", {"who": ["1", "2", "3"], "note": when})
+        map_sources(home, [timed])
+    assert status(home)["untimed"] == {"visits": 3}
+    map_sources(home, [timed])
+    assert status(home)["untimed"] == {"visits": 3}
+    map_sources(home, [_visits()])
+    assert status(home)["untimed"] == {}

@@ -38,6 +38,8 @@ def print_state(state: dict[str, Any]) -> None:
     out.print("[bold]Tables[/bold]" + ("" if state["tables"] else " none yet"))
     for table in state["tables"]:
         out.print(f"  {table['name']:<32} {table['rows']:>10,} rows")
+    for source, rows in state["untimed"].items():
+        out.print(f"  {rows:,} rows of {source} are no interactions: their time is absent or cannot be read")
     identity = state["identity"]
     out.print("[bold]Identity[/bold]")
     out.print(f"  {identity['records']:,} records are {identity['customers']:,} customers")

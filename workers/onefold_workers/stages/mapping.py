@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import orjson
 import pyarrow.compute as pc
 
 from onefold_storage.contracts import Contract
@@ -19,6 +20,7 @@ from onefold_storage.manifests import committed_seq
 from onefold_storage.parts import Part
 from onefold_storage.schema import INTERACTIONS, SILVER
 from onefold_storage.settings import StorageSettings
+from onefold_storage.status import UNTIMED
 from onefold_workers.cluster import spread
 from onefold_workers.mapping import silver_rows, untimed
 from onefold_workers.stages.slices import Slice, read_slice, slices
@@ -75,7 +77,21 @@ def map_sources(installation: Installation, contracts: list[Contract]) -> Mapped
             _commit(lake, backlog, table, seq, parts)
             added[table] = added.get(table, 0) + sum(p.rows for p in parts)
         _clear_unmapped(lake, backlog.contract)
+    _remember(lake, backlogs, untimed_of)
     return Mapped(added, untimed_of)
+
+
+def _remember(lake: Lake, backlogs: list[_Backlog], untimed_of: dict[str, int]) -> None:
+    """Add to what `onefold status` tells of each source's untimed rows; another mapping counts anew."""
+    timed = [b for b in backlogs if INTERACTIONS.name in b.behind]
+    before = orjson.loads(lake.objects.get(UNTIMED) or b"{}")
+    known = dict(before)
+    for backlog in timed:
+        was = known.get(backlog.contract.id, {})
+        rows = untimed_of.get(backlog.contract.id, 0) + (was["rows"] if was.get("mapping") == backlog.app else 0)
+        known[backlog.contract.id] = {"mapping": backlog.app, "rows": rows}
+    if known != before:
+        lake.objects.put(UNTIMED, orjson.dumps(known))
 
 
 def _tables(contract: Contract) -> list[str]:

@@ -144,6 +144,7 @@ def _watched(
     report["single_source_share"] = watching.single_source(records, result.clusters)
     report["changes"] = watching.changes(history, before)
     report["retraining"] = watching.retraining(known.model, report["fields"], records.height, known.records)
+    report["mistaken_schemes"] = watching.mistaken_schemes(records, result.clusters)
     report["drift"] = watching.drift(report, last_report(lake))
     return report
 
