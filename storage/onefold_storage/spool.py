@@ -20,7 +20,7 @@ import orjson
 
 from onefold_storage.clock import SystemClock
 from onefold_storage.spool_frames import Frame, unpack
-from onefold_storage.spool_log import OPEN, SEALED, Segment, rewrite, sync_folder
+from onefold_storage.spool_log import ASIDE, OPEN, SEALED, Segment, rewrite, sync_folder
 
 _WHY = "why.json"
 
@@ -58,7 +58,8 @@ class Spool:
 
     def log_folders(self) -> list[Path]:
         """Every log, oldest first."""
-        return sorted((p for p in _entries(self.logs) if p.is_dir()), key=lambda p: (p.stat().st_mtime_ns, p.name))
+        logs = (p for p in _entries(self.logs) if p.suffix != ASIDE and p.is_dir())
+        return sorted(logs, key=lambda p: (p.stat().st_mtime_ns, p.name))
 
     def depth(self) -> Depth:
         """How much waits, and how long."""

@@ -22,7 +22,8 @@ from onefold_storage.errors import Full, Unavailable
 from onefold_storage.spool_frames import Found, Frame, head, pack, unpack
 
 OPEN, SEALED, DAMAGED = ".open", ".sealed", ".damaged"
-_ASIDE = ".new"
+ASIDE = ".new"
+"""A log or a segment that is being made; nobody else looks at it."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -115,15 +116,27 @@ class Writer:
 
     def _open(self) -> int:
         if self._lock is None:
-            self.folder.mkdir(parents=True, exist_ok=True)  # left by a try that found no room
+            self._lock = self._begin()
+        if not self.number:
             sync_folder(self.folder.parent)
-            self._lock = FileLock(self.folder / "lock", timeout=0)
-            self._lock.acquire()
         self.number += 1
         self._sequence, self.size, self._rows, self._begun = 0, 0, Counter(), head()
         self._file = os.open(self._path(OPEN), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         sync_folder(self.folder)
         return self._file
+
+    def _begin(self) -> FileLock:
+        """Make the folder; it is held before it has its name, since a log that nobody holds is taken over."""
+        aside = self.folder.with_suffix(ASIDE)
+        aside.mkdir(parents=True, exist_ok=True)  # left by a try that found no room
+        lock = FileLock(aside / "lock", timeout=0)
+        lock.acquire()
+        try:
+            os.replace(aside, self.folder)  # noqa: PTH105
+        except OSError:
+            lock.release()
+            raise
+        return lock
 
     def _undo(self) -> None:
         """Take a group that failed off the segment and begin a new one: after a failed sync none can be trusted."""
@@ -151,7 +164,7 @@ def take_over(folder: Path) -> FileLock | None:
         lock.acquire()
     except (Timeout, FileNotFoundError):
         return None
-    for path in folder.glob(f"*{_ASIDE}"):
+    for path in folder.glob(f"*{ASIDE}"):
         path.unlink()  # a rewrite that was cut off
     for path in sorted(folder.glob(f"*{OPEN}")):
         found = unpack(path.read_bytes())
@@ -188,7 +201,7 @@ def segments(folder: Path) -> list[Segment]:
 
 def rewrite(path: Path, frames: Sequence[Frame]) -> None:
     """Replace a segment by these frames, whole or not at all."""
-    aside = path.with_suffix(_ASIDE)
+    aside = path.with_suffix(ASIDE)
     file = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
         begun = head()
@@ -205,7 +218,7 @@ def rewrite(path: Path, frames: Sequence[Frame]) -> None:
 
 def remove(path: Path) -> None:
     """Remove a file, durably; it may be gone."""
-    path.with_suffix(_ASIDE).unlink(missing_ok=True)
+    path.with_suffix(ASIDE).unlink(missing_ok=True)
     path.unlink(missing_ok=True)
     sync_folder(path.parent)
 
