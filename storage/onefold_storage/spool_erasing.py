@@ -15,7 +15,7 @@ from onefold_storage.errors import Conflict
 from onefold_storage.installation import Installation
 from onefold_storage.person import Person, known_contracts
 from onefold_storage.spool import Spool, frames_of
-from onefold_storage.spool_frames import ERASED, Frame
+from onefold_storage.spool_frames import Frame
 from onefold_storage.spool_log import OPEN, rewrite, take_over
 from onefold_storage.suppressor import Suppressor
 
@@ -23,7 +23,7 @@ _PATIENCE = 10.0
 
 
 def spool(installation: Installation, name: str, person: Person) -> int:  # noqa: ARG001 - the settings say where
-    """Replace the person's waiting events by a mark that counts as suppressed; gives how many.
+    """Take the person's waiting events out; they count as suppressed when the others land. Gives how many.
 
     Raises:
         Conflict: a segment is still being written, which is so while storage is away; run the erasure again.
@@ -38,7 +38,7 @@ def spool(installation: Installation, name: str, person: Person) -> int:  # noqa
     for path in waiting.waiting():
         frames = frames_of(path)
         cleared = [_cleared(f, contracts.get(f.source), suppressor) for f in frames]
-        count = sum(c.body.count(ERASED) - f.body.count(ERASED) for c, f in zip(cleared, frames, strict=True))
+        count = sum(len(c.erased) - len(f.erased) for c, f in zip(cleared, frames, strict=True))
         if count and path.exists():
             rewrite(path, cleared)
             gone += count
@@ -61,5 +61,8 @@ def _until_sealed(waiting: Spool) -> None:
 def _cleared(frame: Frame, contract: Contract | None, suppressor: Suppressor) -> Frame:
     lines = frame.body.split(b"\n")
     listed = suppressor.suppressed_bad(contract, [BadRow(n, "", "", raw) for n, raw in enumerate(lines)])
-    body = b"\n".join(ERASED if hit else raw for raw, hit in zip(lines, listed, strict=True))
-    return replace(frame, body=body) if any(listed) else frame
+    if not any(listed):
+        return frame
+    body = b"\n".join(b"" if hit else raw for raw, hit in zip(lines, listed, strict=True))
+    erased = {*frame.erased, *(n for n, hit in enumerate(listed) if hit)}
+    return replace(frame, body=body, erased=tuple(sorted(erased)))

@@ -24,7 +24,7 @@ from onefold_storage.spool_log import DAMAGED, OPEN, SEALED, Writer, segments, s
 
 GROUPS = [
     [Frame("a", b'{"x":1}', 1)],
-    [Frame("a", b'{"x":2}\n{"x":3}', 2, key="k" * 32, digest="d" * 32), Frame("b", b"{}", 1)],
+    [Frame("a", b'{"x":2}\n{"x":3}', 2, key="k" * 32, digest="d" * 32), Frame("b", b"{}\n\n", 3, erased=(1, 2))],
     [Frame("b", b'{"y":"' + b"\xc3\xa9" * 20 + b'"}', 1), Frame("a", b"", 0)],
 ]
 

@@ -27,7 +27,7 @@ from onefold_storage.keyed_hash import KeyedHash
 from onefold_storage.packages import Package
 from onefold_storage.requests import Requests
 from onefold_storage.spool import Spool
-from onefold_storage.spool_frames import ERASED, Frame
+from onefold_storage.spool_frames import Frame
 from onefold_storage.spool_log import Segment, remove, segments, set_aside, take_over
 from onefold_workers.connectors.formats.ndjson import Lines
 from onefold_workers.stages.tracked import tracked
@@ -234,12 +234,12 @@ def _batches(contract: Contract, frames: list[Frame], requests: Requests, named:
         if special is None and frame.key:
             named.append(Request(frame.key, frame.digest or "", frame.first, frame.events))
             known[frame.key] = named[-1]
-        if waiting and (special or frame.first != after or size > _STRETCH or ERASED in frame.body):
+        if waiting and (special or frame.first != after or size > _STRETCH or frame.erased):
             yield lines.batch(b"\n".join(waiting), first)
             waiting, size = [], 0
         if special:
             yield special
-        elif ERASED in frame.body:
+        elif frame.erased:
             yield from _without_erased(lines, frame)
         else:
             first = first if waiting else frame.first
@@ -258,20 +258,15 @@ def _known(frame: Frame, known: dict[str, Request]) -> Batch | None:
     if earlier.body == frame.digest:
         return _nothing(repeated=frame.events)
     said = "the idempotency key was used before, with other events; send these again under a key of their own"
-    rows = enumerate(frame.body.split(b"\n"), frame.first)
-    bad = tuple(BadRow(n, "idempotency_key", said, raw) for n, raw in rows if raw != ERASED)
+    bad = tuple(BadRow(n, "idempotency_key", said, raw) for n, raw in frame.lines())
     return _nothing(bad, suppressed=frame.events - len(bad))
 
 
 def _without_erased(lines: Lines, frame: Frame) -> Iterator[Batch]:
     """The events of a frame from which some were erased."""
-    gone = 0
-    for at, raw in enumerate(frame.body.split(b"\n"), frame.first):
-        if raw == ERASED:
-            gone += 1
-        else:
-            yield lines.batch(raw, at)
-    yield _nothing(suppressed=gone)
+    for at, raw in frame.lines():
+        yield lines.batch(raw, at)
+    yield _nothing(suppressed=len(frame.erased))
 
 
 def _nothing(bad: tuple[BadRow, ...] = (), *, repeated: int = 0, suppressed: int = 0) -> Batch:
