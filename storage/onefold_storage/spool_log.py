@@ -13,6 +13,7 @@ import os
 import secrets
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -42,7 +43,7 @@ class Segment:
 
     def read(self) -> Found:
         """Its frames."""
-        return unpack(self.path.read_bytes())
+        return read_sealed(self.path)
 
 
 def content_of(log: str, number: int) -> str:
@@ -178,10 +179,17 @@ def take_over(folder: Path) -> FileLock | None:
     return lock
 
 
+def read_sealed(path: Path) -> Found:
+    """The frames of a sealed segment, which was whole: what is not is damage, at its end too."""
+    data = path.read_bytes()
+    found = unpack(data)
+    return replace(found, damaged=found.damaged + len(data) - found.whole) if found.whole else found
+
+
 def set_aside(path: Path, frames: Sequence[Frame]) -> None:
     """Keep a damaged segment under another name, for people, and go on with what is whole of it."""
-    path.with_suffix(DAMAGED).unlink(missing_ok=True)
-    os.link(path, path.with_suffix(DAMAGED))
+    with suppress(FileExistsError):  # a drainer and an erasure have both come upon it
+        os.link(path, path.with_suffix(DAMAGED))
     rewrite(path, frames)
 
 
@@ -201,11 +209,15 @@ def segments(folder: Path) -> list[Segment]:
 
 def rewrite(path: Path, frames: Sequence[Frame]) -> None:
     """Replace a segment by these frames, whole or not at all."""
-    aside = path.with_suffix(ASIDE)
+    begun = head()
+    write_anew(path, begun + pack(frames, 0, begun), path.with_suffix(ASIDE))
+
+
+def write_anew(path: Path, data: bytes, aside: Path) -> None:
+    """Replace a file's bytes by way of the file `aside`, whole or not at all."""
     file = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        begun = head()
-        _write(file, begun + pack(frames, 0, begun))
+        _write(file, data)
         os.fsync(file)
     except OSError as error:
         aside.unlink(missing_ok=True)

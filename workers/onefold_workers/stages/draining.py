@@ -108,16 +108,11 @@ class Drainer:
 
     def _segment(self, segment: Segment) -> None:
         try:
-            found = segment.read()
+            frames = _whole(segment)
         except FileNotFoundError:
             return  # another process had taken the log over and drained it
-        if found.damaged:
-            _log.error(
-                "%s: %d bytes are damaged; set aside as .damaged, the rest lands", segment.path, found.damaged
-            )
-            set_aside(segment.path, found.frames)
         by_source: dict[str, list[Frame]] = {}
-        for frame in found.frames:
+        for frame in frames:
             by_source.setdefault(frame.source, []).append(frame)
         if len(by_source) == 1:
             outcomes = {source: self._source(segment, source, frames) for source, frames in by_source.items()}
@@ -150,7 +145,7 @@ class Drainer:
             return False
         self._tried[source] = time.monotonic()
         for held in self._spool.held(source):
-            frames = [f for f in held.segment.read().frames if f.source == source]
+            frames = [f for f in _whole(held.segment) if f.source == source]
             landed, why = self._land(held.segment, source, frames)
             if landed is None:
                 self._spool.explain(source, why)
@@ -210,6 +205,15 @@ class Drainer:
             return None
         except BadInput as error:
             return str(error)
+
+
+def _whole(segment: Segment) -> tuple[Frame, ...]:
+    """What is whole of a segment; damage is said and set aside."""
+    found = segment.read()
+    if found.damaged:
+        _log.error("%s: %d bytes are damaged; set aside as .damaged, the rest lands", segment.path, found.damaged)
+        set_aside(segment.path, found.frames)
+    return found.frames
 
 
 def delivery(
