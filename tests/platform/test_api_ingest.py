@@ -170,6 +170,7 @@ BAD: dict[str, tuple[bytes, dict[str, str], int, str]] = {
     "too large unpacked": (gzip.compress(b" " * 5_000_000), {"Content-Encoding": "gzip"}, 413, "at most 20000"),
     "not gzip": (b'{"id":"SECRET"}', {"Content-Encoding": "gzip"}, 422, "gzip"),
     "gzip cut off": (gzip.compress(b'{"id":"a"}')[:-3], {"Content-Encoding": "gzip"}, 422, "cut off"),
+    "many gzip members": (gzip.compress(b"") * 101, {"Content-Encoding": "gzip"}, 413, "at most 100 gzip"),
     "another encoding": (b"x", {"Content-Encoding": "br"}, 415, "Content-Encoding"),
     "another type": (b"id=1", {"Content-Type": "application/x-www-form-urlencoded"}, 415, "Content-Type"),
     "an empty key": (b"{}", {"Idempotency-Key": ""}, 422, "Idempotency-Key"),

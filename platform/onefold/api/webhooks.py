@@ -77,7 +77,7 @@ async def take(
     secrets = await asyncio.to_thread(_secrets, contract, rule)
     if not signed(request.headers.get(rule.header), body, rule, secrets, SystemClock().now()):
         raise Unauthorised(_REFUSED)
-    events = read(request, body, shared)
+    events = await read(request, body, shared)
     digest = shared.hashed.of_bytes("request body", body)
     key = shared.hashed.of("webhook", f"{source} {digest}")
     frame = Frame(source, events.lines, events.count, key=key, digest=digest)
