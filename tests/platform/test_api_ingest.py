@@ -260,7 +260,7 @@ def test_a_key_that_was_forgotten_before_its_commit_lands_once_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """Only so many keys are remembered while storage is away; the commit knows all."""
-    monkeypatch.setattr("onefold.api.ingest_log._MOST_KEYS", 1)
+    monkeypatch.setattr("onefold.api.ingest_keys._MOST", 1)
 
     def send(n: int) -> Any:
         return client.post("/v1/ingest/visits", json={"id": f"f{n}"}, headers={"Idempotency-Key": f"forgotten {n}"})
