@@ -32,7 +32,7 @@ MOST = 500
 """Files of a bin at most."""
 _THREADS = 8
 KEPT = (LINKS.name,)
-"""Written whole each time, and its version numbers what happened: it is left alone."""
+"""Written whole each time: there is nothing to put together."""
 
 
 @dataclass(frozen=True)

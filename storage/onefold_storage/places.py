@@ -78,6 +78,7 @@ _OBJECTS = (
         Place("objects", f"identity/{name}.json", "none: parameters and figures of identity resolution")
         for name in ("model", "report", "held", "quality", "kept")
     ),
+    Place("objects", "mapping/*", "none: counts of rows by source"),
     Place("objects", "models/*", "none: parameters and figures of models"),
 )
 _HASHES = "none in clear: keyed hashes of identifiers, which keep erased people from landing and wishes in force"

@@ -17,8 +17,9 @@ import polars as pl
 
 from onefold_storage.keyed_hash import KeyedHash
 from onefold_storage.publications import SERVING_FORMAT
+from onefold_storage.survivors import survivors
 from onefold_workers.publication.bodies import interaction_blocks, profiles, ranked
-from onefold_workers.publication.frames import GoldFrames, identifiers, numbered, survivors
+from onefold_workers.publication.frames import GoldFrames, identifiers, numbered
 from onefold_workers.publication.permission_codes import PermissionCodes, encode
 
 _CHUNK = 50_000  # customers whose texts are in memory at a time
@@ -125,12 +126,13 @@ def _interactions_and_profiles(
 
 
 def _lookups(file: sqlite3.Connection, gold: GoldFrames, ids: pl.DataFrame, hashed: KeyedHash) -> dict[str, int]:
-    merged = survivors(gold.history, gold.customers)
+    known = gold.customers["golden_id"]
+    merged = survivors(gold.history, known).filter(pl.col("survivor").is_in(known.implode()))
     _fill(file, "merged", merged)
-    known = identifiers(gold).join(ids, on="golden_id")
-    pairs = zip(known["kind"].to_list(), known["value"].to_list(), strict=True)
+    found = identifiers(gold).join(ids, on="golden_id")
+    pairs = zip(found["kind"].to_list(), found["value"].to_list(), strict=True)
     hashes = [bytes.fromhex(hashed.of(kind, value)) for kind, value in pairs]
-    index = known.select(pl.Series("hash", hashes, dtype=pl.Binary), "customer").unique().sort("hash", "customer")
+    index = found.select(pl.Series("hash", hashes, dtype=pl.Binary), "customer").unique().sort("hash", "customer")
     _fill(file, "identifiers", index)
     parts = ("given_name", "middle_name", "family_name", "full_name", "organisation")
     names = gold.customers.select("golden_id", name=pl.concat_str(parts, separator=" ", ignore_nulls=True))
