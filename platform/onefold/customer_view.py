@@ -97,9 +97,12 @@ def customer_view(installation: Installation, golden_id: str, at: datetime | Non
 
 
 def _owned(lake: Lake, name: str, keys: pl.Series, at: datetime | None) -> pl.DataFrame:
-    """Rows that belong to the contact records, the oldest first."""
-    rows = lake.scan(name).filter(pl.col("contact_key").is_in(keys.implode()))
-    return as_of(name, rows, at).sort("effective_at", "record_key").collect()
+    """Rows that belong to the contact records, the oldest first; a later version may name another one, or none."""
+    theirs = pl.col("contact_key").is_in(keys.implode())
+    rows = lake.scan(name)
+    named = rows.filter(theirs).select("record_key").unique()
+    held = as_of(name, rows.join(named, on="record_key", how="semi"), at).filter(theirs)
+    return held.sort("effective_at", "record_key").collect()
 
 
 def _computed(lake: Lake, name: str, golden_id: str, at: datetime | None) -> pl.DataFrame:
