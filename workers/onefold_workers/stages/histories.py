@@ -10,6 +10,7 @@ import polars as pl
 from onefold_storage.installation import Installation
 from onefold_storage.schema import CONSENTS, CUSTOMERS, ITEMS
 from onefold_storage.settings import StorageSettings
+from onefold_workers.money import Reckoning
 from onefold_workers.point_in_time import History
 from onefold_workers.stages.gathering import Gathered, customer_rows, partition_of
 from onefold_workers.stages.records import current_links
@@ -23,6 +24,7 @@ class HistoryOf:
     gathered: Gathered
     customers: int
     partition: int
+    reckoning: Reckoning
 
 
 @lru_cache(maxsize=1)
@@ -40,4 +42,5 @@ def history_of(name: HistoryOf) -> History:
         customers.select("golden_id", "first_seen"),
         customer_rows(lake, name.gathered, "cases", name.partition),
         lake.scan(CONSENTS.name).join(owners, on="subject", how="inner"),
+        name.reckoning,
     )
