@@ -269,6 +269,7 @@ def facts() -> dict[str, Any]:
     )
     return {
         "as_of": NOW.isoformat(),
+        "currency": "USD",
         "sources": [
             {
                 "source": name,

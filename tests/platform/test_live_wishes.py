@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import polars as pl
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from onefold.serving import Objections, Ranking, Serving, Snapshot
 from onefold_storage.schema import CONTACT_RECORDS
 from onefold_storage.wishes import Standing, Wish
 from onefold_workers.permissions import DataUses, permissions
@@ -67,3 +72,80 @@ def test_a_live_wish_forbids_what_it_will_forbid_as_a_consent(expressed: list[tu
     for use, channel, allowed in decided.select("data_use", "channel", "allowed").rows():
         live = standing.forbidding([SUBJECT], use, channel)
         assert (live is None) == allowed, (use, channel)
+
+
+def serving(home: Any, tmp_path: Path) -> Serving:
+    opened = Serving(home.publications, home.ledger.wishes, home.hashed, tmp_path / "cache")
+    assert opened.refresh()
+    return opened
+
+
+def about(home: Any, number: int, kind: str, state: Any, use: str = "marketing", channel: str = "email") -> Wish:
+    """What a customer of the made-up publication wants, by a subject that is hers."""
+    value = f"person{number}@example.org" if kind == "email" else f"+1937{number + 5550000}"
+    return Wish(kind, home.hashed.of(kind, value), use, channel, state, (f"g{number % 20:07d}",))
+
+
+WISHES = st.lists(
+    st.tuples(
+        st.integers(0, 30),
+        st.sampled_from(["email", "phone"]),
+        st.sampled_from(["GRANTED", "DENIED", "REVOKED"]),
+        st.sampled_from(["marketing", "any"]),
+        st.sampled_from(["email", "post", "any"]),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+def test_one_wish_after_another_closes_what_the_whole_book_closes(published: Any, tmp_path: Path) -> None:
+    """A replica that followed every wish and one that has just started give the same lists and the same counts."""
+    follows = serving(published, tmp_path)
+    uses = [follows.view().snapshot.uses["marketing", channel] for channel in ("email", "post")]
+    asked = [Ranking("churn", use, minimum) for use in uses for minimum in (None, 0.5)]
+
+    @given(WISHES)
+    @settings(max_examples=40, deadline=None)
+    def same(said: list[Any]) -> None:
+        published.ledger.wishes.add([about(published, *one) for one in said], "crm")
+        view = follows.view()
+        fresh = Objections(view.snapshot, published.ledger.wishes.standing())
+        for use in uses:
+            assert view.objections.forbidden(use) == fresh.forbidden(use)
+        for one in asked:
+            assert view.lists.page(one, view.objections, 0, 500) == view.lists.page(one, fresh, 0, 500)
+
+    same()
+
+
+def test_a_wish_costs_itself_and_keeps_no_earlier_ones_alive(
+    published: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book, follows, looked = published.ledger.wishes, serving(published, tmp_path), []
+    book.add([about(published, n, "email", "DENIED") for n in range(100)], "crm")
+    asked = Ranking("churn", follows.view().snapshot.uses["marketing", "email"])
+    allowed = follows.view().lists.page(asked, follows.view().objections, 0, 5).allowed
+    holders_of = Snapshot.holders_of
+    monkeypatch.setattr(Snapshot, "holders_of", lambda self, h: looked.append(h) or holders_of(self, h))
+    for n in range(60):
+        book.add([about(published, 101, "email", "DENIED" if n % 2 else "GRANTED")], "crm")
+        view = follows.view()
+        view.lists.page(asked, view.objections, 0, 5)
+    assert len(looked) == 60
+    assert view.lists.page(asked, view.objections, 0, 5).allowed == allowed - 1
+    del view
+    gc.collect()
+    assert sum(isinstance(o, Objections) for o in gc.get_objects()) == 1
+
+
+def test_a_book_that_was_put_back_is_read_anew(published: Any, tmp_path: Path) -> None:
+    book, follows = published.ledger.wishes, serving(published, tmp_path)
+    use = follows.view().snapshot.uses["marketing", "email"]
+    book.add([about(published, n, "email", "DENIED") for n in (3, 4)], "crm")
+    before = dict(follows.view().objections.forbidden(use))
+    with published.ledger.access.write() as connection:
+        connection.exec_driver_sql("DELETE FROM wishes")
+    book.add([about(published, n, "email", "DENIED") for n in (6, 8, 9)], "crm")
+    now = follows.view().objections.forbidden(use)
+    assert len(before) == 2 and len(now) == 3 and not before.keys() & now.keys()

@@ -18,6 +18,7 @@ from onefold_storage.objects import Objects
 from onefold_storage.schema import CASES, CONSENTS, CUSTOMERS, INTERACTIONS, LINKS, Table
 from onefold_storage.settings import StorageSettings
 from onefold_workers.cluster import cluster
+from onefold_workers.money import Reckoning
 from onefold_workers.point_in_time import History
 from onefold_workers.stages import gathering
 from onefold_workers.stages.gathering import Gathered, customer_rows, gather
@@ -80,7 +81,9 @@ def histories(home: Installation, at_least: int) -> list[History]:
     """The history of each partition of customers."""
     gathered = gather(home, at_least=at_least)
     version = home.lake.version(CUSTOMERS.name) if home.lake.exists(CUSTOMERS.name) else 0
-    return [history_of(HistoryOf(home.settings, gathered, version, p)) for p in range(gathered.partitions)]
+    return [
+        history_of(HistoryOf(home.settings, gathered, version, p, Reckoning())) for p in range(gathered.partitions)
+    ]
 
 
 def spent(home: Installation, days: int, at_least: int) -> dict[str, float]:

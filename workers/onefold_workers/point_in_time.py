@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 import polars as pl
 
 from onefold_storage import schema
+from onefold_workers.money import OTHER, Reckoning
 
 PURCHASE = "purchase"
 UNTIL = "_until"
@@ -27,10 +28,12 @@ _UNUSED = ("source", "package_id", "row_id", "contact_key")
 class Tables:
     """What a view or a label may read, all of one partition of customers but `items`, which is whole.
 
-    `interactions`, `cases`, `consents`: silver's columns and `golden_id`, money as Float64 in the row's currency.
+    `interactions`, `cases`, `consents`: silver's columns and `golden_id`; `amount` as Float64 in the currency that money
+    is reckoned in, null where it is in another one (`money.py`).
     `items`: silver's. `customers`: `golden_id`, `first_seen` (nothing else of a golden record is known as of a
     cut-off). `baskets`: purchases that belong together: golden_id, basket, effective_at, channel, amount,
-    quantity, lines, visit (false for a return: amount below 0). `lines`: bought items: golden_id, effective_at,
+    quantity, lines, visit (false for a return: amount below 0); amount is null where all of it is in another currency.
+    `lines`: bought items: golden_id, effective_at,
     item_key, category, amount, quantity (null counts as 1).
     """
 
@@ -115,12 +118,15 @@ class History:
         customers: pl.LazyFrame | pl.DataFrame | None = None,
         cases: pl.LazyFrame | pl.DataFrame | None = None,
         consents: pl.LazyFrame | pl.DataFrame | None = None,
+        reckoning: Reckoning = Reckoning(),  # noqa: B008 - frozen
     ) -> History:
         """Prepare silver's rows (with `golden_id`) and gold's customers of one partition; `items` whole.
 
-        Missing tables and columns count as empty. Rows without a golden ID are left out.
+        Missing tables and columns count as empty. Rows without a golden ID are left out. `reckoning`: the currency
+        of all money, the same for every partition.
         """
-        rows = versioned(_shaped(interactions, schema.INTERACTIONS, "golden_id")).drop_nulls("golden_id")
+        rows = versioned(reckoning.applied(_shaped(interactions, schema.INTERACTIONS, "golden_id")))
+        rows = rows.drop_nulls("golden_id")
         things = _described(versioned(_shaped(items, schema.ITEMS)))
         people = _shaped(customers, schema.CUSTOMERS).select("golden_id", "first_seen")
         bought = _bought(rows, things)
@@ -128,10 +134,10 @@ class History:
             rows,
             things,
             people,
-            versioned(_shaped(cases, schema.CASES, "golden_id")).drop_nulls("golden_id"),
+            versioned(reckoning.applied(_shaped(cases, schema.CASES, "golden_id"))).drop_nulls("golden_id"),
             versioned(_shaped(consents, schema.CONSENTS, "golden_id")).drop_nulls("golden_id"),
             _baskets(bought),
-            bought.filter(pl.col("amount").fill_null(0.0) >= 0).drop("basket", "channel"),
+            bought.filter(pl.coalesce("amount", OTHER, 0.0) >= 0).drop("basket", "channel"),
         )
 
     def sampled(self, share: float) -> History:
@@ -156,22 +162,26 @@ class History:
         inside = known if start is None else known & (pl.col("effective_at") >= start)
 
         def rows(frame: pl.DataFrame, which: pl.Expr) -> pl.LazyFrame:
-            return frame.lazy().filter(which).drop("deleted", UNTIL)
+            return frame.lazy().filter(which).drop("deleted", UNTIL, OTHER, strict=False)
 
         timed = {n: rows(getattr(self, n), inside) for n in ("interactions", "cases", "consents", "lines")}
         baskets = (
-            rows(self.baskets, inside)
+            self.baskets.lazy()
+            .filter(inside)
             .group_by("golden_id", "basket")
             .agg(
                 pl.col("effective_at").max(),
                 pl.col("channel").first(),
-                pl.col("amount", "quantity", "lines").sum(),
+                pl.when(pl.col("amount").count() > 0).then(pl.col("amount").sum()),
+                pl.col("quantity", "lines", OTHER).sum(),
             )
+            .with_columns(visit=pl.coalesce("amount", OTHER) >= 0)
+            .drop(OTHER)
         )
         return Tables(
             items=rows(self.items, known),
             customers=self.customers.lazy().filter(pl.col("first_seen") < end),
-            baskets=baskets.with_columns(visit=pl.col("amount") >= 0),
+            baskets=baskets,
             **timed,
         )
 
@@ -196,6 +206,7 @@ def _bought(rows: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
         pl.coalesce("related_key", pl.col("effective_at").dt.strftime("%F")).alias("basket"),
         "deleted",
         UNTIL,
+        OTHER,
     )
     if not unit:
         return purchases.with_columns(category=pl.col("item_key").str.replace(r"^[^:]*:", ""))
@@ -221,7 +232,7 @@ def _baskets(bought: pl.DataFrame) -> pl.DataFrame:
     keys = ["golden_id", "basket", "effective_at", "deleted", UNTIL]
     return bought.group_by(keys, maintain_order=True).agg(
         pl.col("channel").first(),
-        pl.col("amount").sum(),
-        pl.col("quantity").sum(),
+        pl.when((pl.col("amount").count() > 0) | (pl.col(OTHER).count() == 0)).then(pl.col("amount").sum()),
+        pl.col("quantity", OTHER).sum(),
         pl.len().cast(pl.Int64).alias("lines"),
     )

@@ -45,6 +45,7 @@ def everything(view: View, golden_id: str) -> dict[str, Any]:
     body["may_contact"] = view.objections.over(customer, body["may_contact"])
     body["merged_from"] = None if body["golden_id"] == golden_id else golden_id
     body["publication"] = view.snapshot.version
+    body["currency"] = view.snapshot.facts.get("currency")
     return body
 
 

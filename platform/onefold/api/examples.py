@@ -56,6 +56,7 @@ CUSTOMER: Final[dict[str, Any]] = {
     "attributes": {"household_size": "3"},
     "provenance": {"email": "shop_accounts:91", "city": "crm_contacts:17"},
     "traits": {"spend_365d": 1840.22, "favourite_department": "GROCERY"},
+    "currency": "USD",
     "segments": ["regulars"],
     "scores": [
         {

@@ -125,6 +125,7 @@ class Customer(Shape):
     attributes: dict[str, Any]
     provenance: dict[str, Any] = Field(description="the record key that each field came from")
     traits: dict[str, float | str | None]
+    currency: str | None = Field(description="of the money in traits and value scores, ISO 4217")
     segments: list[str]
     scores: list[Score]
     offers: list[Offer]

@@ -43,6 +43,7 @@ def customer_then(installation: Installation, golden_id: str, at: datetime) -> d
         "attributes": orjson.loads(profile.get("attributes") or "{}"),
         "provenance": orjson.loads(profile.get("provenance") or "{}"),
         "traits": {t["trait"]: t["text"] if t["number"] is None else t["number"] for t in _newest(found.traits)},
+        "currency": None,  # which one it was then is not kept
         "segments": found.segments["segment"].unique().sort().to_list(),
         "scores": found.scores.select(_SCORES).sort("model").to_dicts(),
         "offers": found.offers.select(_OFFERS).sort("rank", "offer").to_dicts(),

@@ -11,6 +11,7 @@ from onefold_storage.installation import Installation
 from onefold_storage.lake import Lake
 from onefold_storage.schema import CONSENTS, CUSTOMERS, ITEMS
 from onefold_storage.settings import StorageSettings
+from onefold_workers.money import Reckoning
 from onefold_workers.point_in_time import History, versioned
 from onefold_workers.stages.gathering import Gathered, customer_versions, partition_of
 from onefold_workers.stages.records import current_links
@@ -24,6 +25,7 @@ class HistoryOf:
     gathered: Gathered
     customers: int
     partition: int
+    reckoning: Reckoning
 
 
 @lru_cache(maxsize=1)
@@ -41,6 +43,7 @@ def history_of(name: HistoryOf) -> History:
         customers.select("golden_id", "first_seen"),
         customer_versions(lake, name.gathered, "cases", name.partition),
         _consents(lake, owners),
+        name.reckoning,
     )
 
 
