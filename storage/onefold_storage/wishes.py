@@ -125,10 +125,9 @@ class Wishes:
         found: int = self._access.one("SELECT coalesce(max(id), 0) FROM wishes")
         return found
 
-    def standing(self) -> Standing:
-        """What every subject wants now."""
-        with self._access.read() as connection:
-            rows = connection.execute(select(wishes).order_by(wishes.c.id.desc())).all()
+    def standing(self, at: datetime | None = None) -> Standing:
+        """What every subject wants now, or wanted at a moment."""
+        rows = self.listed(at)[::-1]
         by_subject: dict[Subject, list[Wish]] = {}
         for r in rows:
             wish = Wish(
@@ -137,7 +136,8 @@ class Wishes:
             by_subject.setdefault((wish.subject_kind, wish.subject_hash), []).append(wish)
         return Standing(rows[0].id if rows else 0, {s: tuple(w) for s, w in by_subject.items()})
 
-    def listed(self) -> list[Row[Any]]:
-        """Every wish as it was expressed, oldest first; a row has the columns of the table."""
+    def listed(self, at: datetime | None = None) -> list[Row[Any]]:
+        """Every wish as it was expressed until `at`, oldest first; a row has the columns of the table."""
+        query = select(wishes).order_by(wishes.c.id)
         with self._access.read() as connection:
-            return list(connection.execute(select(wishes).order_by(wishes.c.id)))
+            return list(connection.execute(query if at is None else query.where(wishes.c.at <= at)))

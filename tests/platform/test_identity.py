@@ -228,3 +228,37 @@ def test_a_customer_as_of_a_date_over_the_api(home: Installation, client: TestCl
     assert never.status_code == 404 and "no customer has or had this golden ID" in never.text
     assert client.get(f"/v1/customers/{a}?as_of=SECRET", headers=headers).status_code == 422
     assert client.get(f"/v1/customers/{a}", headers=headers).status_code == 503  # nothing is published here
+
+
+def test_an_opt_out_over_the_api_holds_in_every_view_of_a_customer(home: Installation, client: TestClient) -> None:
+    """Wishes stand in the ledger: what is read from the lake, now or as of a date, has them laid over it."""
+    email = home.lake.scan("silver/contact_records").select("record_key", "email").collect()
+    known = dict(email.drop_nulls().iter_rows())
+    allowed = home.lake.scan("gold/permissions").filter("allowed", data_use="marketing", channel="email").collect()
+    someone, point = next(
+        (g, known[k]) for g in allowed["golden_id"].sort() for k in made["keys_of"](home, g) if k in known
+    )
+    before, after = NOW + timedelta(days=-1), NOW + timedelta(days=1)
+
+    def then() -> Any:
+        headers = {"X-API-Key": home.ledger.keys.create("x", ["read:customers"])[1]}
+        body = client.get(f"/v1/customers/{someone}", params={"as_of": after.isoformat()}, headers=headers).json()
+        return next(m for m in body["may_contact"] if (m["data_use"], m["channel"]) == ("marketing", "email"))
+
+    def noted(at: Any = None) -> Any:
+        found = Notebook(home).customer(someone, as_of=at).permissions
+        return found.row(
+            by_predicate=(pl.col("data_use") == "marketing") & (pl.col("channel") == "email"), named=True
+        )
+
+    assert (then()["allowed"], then()["live"]) == (True, False)
+    assert noted()["allowed"] and noted(after)["allowed"]
+    wish = {"subject": {"kind": "email", "value": point}, "data_use": "marketing", "channel": "any"}
+    headers = {"X-API-Key": home.ledger.keys.create("x", ["write:consents"])[1]}
+    assert client.post("/v1/consents", json=wish | {"state": "REVOKED"}, headers=headers).status_code == 201
+    for row in (then(), noted(), noted(after)):
+        assert (row["allowed"], row["reason"], row["live"]) == (False, "revoked", True)
+    assert noted().keys() == noted(after).keys()
+    assert home.ledger.wishes.standing(before).by_subject == {}
+    assert client.post("/v1/consents", json=wish | {"state": "GRANTED"}, headers=headers).status_code == 201
+    assert then()["allowed"] and noted()["allowed"] and noted(after)["allowed"]

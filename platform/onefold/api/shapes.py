@@ -67,7 +67,7 @@ class MayContact(Shape):
     allowed: bool
     lawful_basis: str | None
     reason: str = Field(description="why, or why not", examples=["granted", "denied", "no_contact_point"])
-    live: bool = Field(default=False, description="a wish expressed since the publication decides")
+    live: bool = Field(default=False, description="a wish recorded by `POST /v1/consents` forbids")
 
 
 class ExternalId(Shape):

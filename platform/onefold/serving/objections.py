@@ -39,11 +39,12 @@ class Objections:
         """May-contact rows of a profile as they hold now."""
         if customer not in self._subjects:
             return may_contact
-        return [self._held(customer, row) for row in may_contact]
+        return [held(row, self.against(customer, row["data_use"], row["channel"])) for row in may_contact]
 
-    def _held(self, customer: int, row: dict[str, Any]) -> dict[str, Any]:
-        wish = self.against(customer, row["data_use"], row["channel"])
-        return row if wish is None else row | {"allowed": False, "reason": wish.state.lower(), "live": True}
+
+def held(row: dict[str, Any], wish: Wish | None) -> dict[str, Any]:
+    """A may-contact row, closed by the wish that forbids the contact; as it is, where none does."""
+    return row if wish is None else row | {"allowed": False, "reason": wish.state.lower(), "live": True}
 
 
 def _by_customer(snapshot: Snapshot, standing: Standing) -> dict[int, tuple[Subject, ...]]:
