@@ -24,7 +24,7 @@ from onefold_storage.objects import Objects
 ROOT = "publications"
 SERVING_FILE = "serving.sqlite"
 """The name of the serving file in a publication."""
-SERVING_FORMAT = 1
+SERVING_FORMAT = 2
 """Version of the serving file's layout; a reader refuses another."""
 INTERACTION_BLOCK = 50
 """The serving file keeps a customer's interactions in blocks of so many, newest first."""

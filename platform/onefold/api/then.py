@@ -19,7 +19,7 @@ _KNOWN = ("emails", "phones", "external_ids", "addresses", "overridden", "source
 _SCORES = ("model", "model_version", "score", "rank", "as_of", "run_id", "reasons")
 _OFFERS = ("rank", "offer", "score", "model", "model_version", "as_of", "reasons")
 _CONSENTS = ("data_use", "channel", "state", "lawful_basis", "subject_kind", "source", "effective_at")
-_ALLOWED = ("data_use", "channel", "allowed", "lawful_basis", "reason", "live")
+_ALLOWED = ("data_use", "channel", "allowed", "lawful_basis", "reason", "contact_points", "live")
 
 
 def customer_then(installation: Installation, golden_id: str, at: datetime) -> dict[str, Any]:

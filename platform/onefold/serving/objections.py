@@ -44,7 +44,10 @@ class Objections:
 
 def held(row: dict[str, Any], wish: Wish | None) -> dict[str, Any]:
     """A may-contact row, closed by the wish that forbids the contact; as it is, where none does."""
-    return row if wish is None else row | {"allowed": False, "reason": wish.state.lower(), "live": True}
+    if wish is None:
+        return row
+    points: list[str] | None = None if row.get("contact_points") is None else []
+    return row | {"allowed": False, "reason": wish.state.lower(), "contact_points": points, "live": True}
 
 
 def _by_customer(snapshot: Snapshot, standing: Standing) -> dict[int, tuple[Subject, ...]]:

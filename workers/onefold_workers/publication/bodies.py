@@ -11,6 +11,9 @@ from onefold_storage.publications import INTERACTION_BLOCK
 from onefold_storage.schema import PERSON
 from onefold_workers.publication.frames import GoldFrames, identifiers
 
+MAY_CONTACT = ("data_use", "channel", "allowed", "lawful_basis", "reason", "contact_points")
+"""Columns of the permissions that a customer's body tells, in this order."""
+
 
 def profiles(
     gold: GoldFrames, ids: pl.DataFrame, grid: pl.DataFrame, scores: pl.DataFrame, seen: pl.DataFrame
@@ -48,7 +51,7 @@ def profiles(
             gold.offers, ["rank", "offer", "score", "model", "model_version", "as_of", "reasons"], ["rank", "offer"]
         ),
         "consents": _consents(gold),
-        "may_contact": _listed(grid, ["data_use", "channel", "allowed", "lawful_basis", "reason"], ["use"]),
+        "may_contact": _listed(grid, list(MAY_CONTACT), ["use"]),
         "interactions": seen.select("golden_id", text=pl.struct("total", "kept").struct.json_encode()),
     }
     frame = base

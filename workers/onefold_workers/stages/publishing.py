@@ -12,7 +12,7 @@ import polars as pl
 from onefold_storage.errors import QualityGate
 from onefold_storage.installation import Installation
 from onefold_storage.lake import Lake
-from onefold_storage.publications import Publication, Publications
+from onefold_storage.publications import SERVING_FORMAT, Publication, Publications
 from onefold_storage.schema import (
     CONSENTS,
     CUSTOMERS,
@@ -64,7 +64,13 @@ def publish_snapshot(installation: Installation, gathered: Gathered) -> Publishe
     facts = _facts(installation)
     lasting = [{k: v for k, v in s.items() if k not in _PASSING} for s in facts["sources"]]
     inputs = fingerprint(
-        lake, tables, gathered=gathered.version, models=facts["models"], sources=lasting, strays=facts["unmanaged"]
+        lake,
+        tables,
+        gathered=gathered.version,
+        models=facts["models"],
+        sources=lasting,
+        strays=facts["unmanaged"],
+        layout=SERVING_FORMAT,
     )
     current = publications.current()
     log = installation.ledger.publications
