@@ -25,7 +25,12 @@ from onefold.settings import PlatformSettings
 from onefold_storage.errors import BadInput, OnefoldError
 from onefold_storage.installation import Installation
 from onefold_storage.settings import StorageSettings
+from onefold_storage.wishes import Wish
 from onefold_workers.cluster import cluster
+from onefold_workers.stages.gathering import gather
+from onefold_workers.stages.profiling import build_profiles
+from onefold_workers.stages.publishing import publish_snapshot
+from onefold_workers.stages.rolling_back import roll_back
 
 pytestmark = pytest.mark.needs_dask
 made = runpy.run_path(str(Path(__file__).parents[1] / "workers" / "decided_lake.py"))
@@ -262,3 +267,22 @@ def test_an_opt_out_over_the_api_holds_in_every_view_of_a_customer(home: Install
     assert home.ledger.wishes.standing(before).by_subject == {}
     assert client.post("/v1/consents", json=wish | {"state": "GRANTED"}, headers=headers).status_code == 201
     assert then()["allowed"] and noted()["allowed"] and noted(after)["allowed"]
+
+
+def test_what_was_rolled_back_is_not_published_again_until_something_changes(home: Installation) -> None:
+    point = home.lake.scan("silver/contact_records").select(pl.col("email").drop_nulls().first()).collect().item()
+    first = publish_snapshot(home, gather(home)).publication
+    _wish(home, point, "GRANTED")
+    second = publish_snapshot(home, gather(home)).publication
+    assert second.version != first.version
+    done = roll_back(home)
+    assert (done.of, done.instead_of) == (first.version, second.version)
+    assert publish_snapshot(home, gather(home)).publication == done.publication
+    _wish(home, point, "REVOKED")
+    third = publish_snapshot(home, gather(home))
+    assert third.changed and third.publication.facts.get("declined") is None
+
+
+def _wish(home: Installation, email: str, state: Any) -> None:
+    home.ledger.wishes.add([Wish("email", home.keyed_hash.of("email", email), "marketing", "email", state)], "test")
+    build_profiles(home, [], gather(home))

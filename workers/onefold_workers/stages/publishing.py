@@ -75,7 +75,7 @@ def publish_snapshot(installation: Installation, gathered: Gathered) -> Publishe
     current = publications.current()
     log = installation.ledger.publications
     recorded = {entry.version for entry in log.list()}
-    if current and current.facts.get("inputs") == inputs:
+    if current and inputs in (current.facts.get("inputs"), *current.facts.get("declined", ())):
         if current.version not in recorded:  # a run was killed after it had published
             log.record(current.version, current.built_at, "published", {"counts": current.facts.get("counts")})
         return Published(current, changed=False)
