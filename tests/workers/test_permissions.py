@@ -156,6 +156,16 @@ def test_a_grant_opens_the_contact_point_that_it_was_given_for_and_no_other() ->
     assert points(of_other, people=(shared, NEW))[email] == ["new@example.com"], "either record holds it"
 
 
+def test_a_grant_of_a_record_is_that_of_its_sources_others_with_the_same_external_id() -> None:
+    """A web shop tells of a user in several records; the CRM knows the number too, and has another address."""
+    number = {"golden_id": "ann", "external_ids": [{"scheme": "web_user", "value": "7"}]}
+    user, told = {"key": "web:7", **number}, {"key": "web:profile/x", "email": "told@example.com", **number}
+    crm = {"key": "crm:1", "email": "new@example.com", **number}
+    other = {"key": "web:8", "golden_id": "ann", "email": "other@example.com"}
+    said = wish("GRANTED", subject_kind="record", subject="web:7")
+    assert points(said, people=(user, told, crm, other))[("marketing", "email")] == ["told@example.com"]
+
+
 def test_consent_of_a_record_without_the_contact_point_opens_none() -> None:
     bare = {"key": "news:1", "golden_id": "ann"}
     said = wish("GRANTED", subject_kind="record", subject="news:1")
@@ -353,11 +363,12 @@ def test_contact_points_are_those_of_the_customer_and_none_without_permission(
     told = set(aimed.explode("contact_points").drop_nulls().select("golden_id", "contact_points").rows())
     assert told <= {(p["golden_id"], p[kind]) for p in people for kind in ("email", "phone")}
     granted = {r["subject"][1] for r in said if r["state"] == "GRANTED" and r["data_use"] == "marketing"}
-    held = [
+    holds = [
         {p["email"], p["phone"], f"crm:{i}", *(["7"] if p["external_ids"] else [])} for i, p in enumerate(people)
     ]
+    by_card = {"7"} if any(h & granted for h in holds if "7" in h) else set()
     for point in aimed.filter(lawful_basis="consent")["contact_points"].explode().drop_nulls().unique():
-        assert any(point in holds and holds & granted for holds in held)
+        assert any(point in h and h & (granted | by_card) for h in holds)
 
 
 def test_a_contact_point_serves_only_the_uses_that_its_source_names() -> None:

@@ -1,7 +1,9 @@
 """Which contact points a data use may take: a consent opens the one that it was given for, and no other.
 
 Where the lawful basis is consent, an email or phone number is open that carries a grant itself, or that a record
-holds which carries one: by its key, or by any other identifier that it holds. On any other basis it is every one that
+holds which carries one: by its key, or by any other identifier that it holds. A source may tell of one person in
+several records (what was told of a user of a web shop, each time): a grant of one is that of the others of this source
+that have an external ID in common with it. On any other basis it is every one that
 a source holds whose contract names the data use. Who refused has none at all: that is `permissions.py`'s to say.
 """
 
@@ -63,11 +65,12 @@ def permitted(
         verdicts.filter(pl.col("grants") & ~pl.col("forbids"))
         .select(*_SUBJECT, *_CELL)
         .join(aimed.filter(consent), on=_CELL)
-        .join(held.drop("source"), on=_SUBJECT)
+        .join(held, on=_SUBJECT)
     )
     itself = pl.col("subject_kind") == pl.col("_kind")
     own = granted.filter(itself).rename({"subject": "point"})
-    by_record = granted.filter(~itself).join(points.drop("source"), on=["golden_id", "record_key", "_kind"])
+    carried = pl.concat([granted.filter(~itself), _siblings(granted, held)], how="diagonal")
+    by_record = carried.join(points.drop("source"), on=["golden_id", "record_key", "_kind"])
     others = points.join(aimed.filter(~consent), on="_kind")
     if purposes is not None:
         others = others.join(stated(purposes), on=["source", "data_use"], how="semi")
@@ -77,6 +80,15 @@ def permitted(
         .group_by("golden_id", *_CELL)
         .agg(pl.col("point").sort().alias("contact_points"))
     )
+
+
+def _siblings(granted: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
+    """For each record that carries a grant by its key: the others of its source with an external ID of its."""
+    ids = held.filter(~pl.col("subject_kind").is_in(["record", *POINT_OF.values()]))
+    within = ["golden_id", "source", *_SUBJECT]
+    own = granted.filter(pl.col("subject_kind") == "record").drop(_SUBJECT)
+    known = own.join(ids, on=["golden_id", "record_key", "source"]).drop("record_key").unique()
+    return known.join(ids, on=within)
 
 
 def stated(purposes: Mapping[str, Collection[str]]) -> pl.DataFrame:
