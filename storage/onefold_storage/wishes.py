@@ -131,11 +131,9 @@ class Wishes:
         found: int = self._access.one("SELECT coalesce(max(id), 0) FROM wishes")
         return found
 
-    def standing(self) -> Standing:
-        """What every subject wants now."""
-        with self._access.read() as connection:
-            rows = connection.execute(select(wishes).order_by(wishes.c.id)).all()
-        return _followed(Standing(0, {}), rows)
+    def standing(self, at: datetime | None = None) -> Standing:
+        """What every subject wants now, or wanted at a moment."""
+        return _followed(Standing(0, {}), self.listed(at))
 
     def after(self, known: Standing) -> Standing | None:
         """What every subject wants now, where `known` was read before: only what came since is read.
@@ -152,10 +150,11 @@ class Wishes:
             return None
         return _followed(known, rows[1:] if known.recorded else rows)
 
-    def listed(self) -> list[Row[Any]]:
-        """Every wish as it was expressed, oldest first; a row has the columns of the table."""
+    def listed(self, at: datetime | None = None) -> list[Row[Any]]:
+        """Every wish as it was expressed until `at`, oldest first; a row has the columns of the table."""
+        query = select(wishes).order_by(wishes.c.id)
         with self._access.read() as connection:
-            return list(connection.execute(select(wishes).order_by(wishes.c.id)))
+            return list(connection.execute(query if at is None else query.where(wishes.c.at <= at)))
 
 
 def _followed(known: Standing, rows: Sequence[Row[Any]]) -> Standing:

@@ -88,6 +88,7 @@ CUSTOMER: Final[dict[str, Any]] = {
             "allowed": True,
             "lawful_basis": "consent",
             "reason": "granted",
+            "contact_points": ["maria.lopez@example.org"],
         },
         {
             "data_use": "marketing",
@@ -95,6 +96,7 @@ CUSTOMER: Final[dict[str, Any]] = {
             "allowed": False,
             "lawful_basis": "consent",
             "reason": "no_consent",
+            "contact_points": [],
         },
     ],
     "interactions": {"total": 512, "kept": 200},

@@ -84,7 +84,7 @@ class Objections:
         """May-contact rows of a profile as they hold now."""
         if customer not in self._subjects:
             return may_contact
-        return [self._held(customer, row) for row in may_contact]
+        return [held(row, self.against(customer, row["data_use"], row["channel"])) for row in may_contact]
 
     def _take_over(self, earlier: Objections, changed: set[int]) -> None:
         """Keep what was found out before, but for the customers whose wish changed."""
@@ -108,10 +108,6 @@ class Objections:
         wish = self.against(customer, use.data_use, use.channel)
         return None if wish is None else wish.state.lower()
 
-    def _held(self, customer: int, row: dict[str, Any]) -> dict[str, Any]:
-        wish = self.against(customer, row["data_use"], row["channel"])
-        return row if wish is None else row | {"allowed": False, "reason": wish.state.lower(), "live": True}
-
     def _resolve(self, subjects: tuple[Subject, ...]) -> set[int]:
         """Put subjects (those with the newest wish last) before the others of their customers; gives whose they are."""
         found: set[int] = set()
@@ -123,3 +119,11 @@ class Objections:
                 self._subjects[customer] = (subject, *(s for s in others if s != subject))
             found |= theirs
         return found
+
+
+def held(row: dict[str, Any], wish: Wish | None) -> dict[str, Any]:
+    """A may-contact row, closed by the wish that forbids the contact; as it is, where none does."""
+    if wish is None:
+        return row
+    points: list[str] | None = None if row.get("contact_points") is None else []
+    return row | {"allowed": False, "reason": wish.state.lower(), "contact_points": points, "live": True}

@@ -22,7 +22,8 @@ from onefold_workers.publication.bodies import interaction_blocks, profiles, ran
 from onefold_workers.publication.frames import GoldFrames, identifiers, numbered
 from onefold_workers.publication.permission_codes import PermissionCodes, encode
 
-_CHUNK = 50_000  # customers whose texts are in memory at a time
+CHUNK = 50_000
+"""Customers whose texts are in memory at a time."""
 
 _TABLES = """
 CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -103,7 +104,7 @@ def _interactions_and_profiles(
     packed = ((customer, block, zlib.compress(body.encode(), 1)) for customer, block, body in blocks.iter_rows())
     _fill(file, "interactions", packed)
     why = permission.codes
-    for part in ids.iter_slices(_CHUNK):
+    for part in ids.iter_slices(CHUNK):
         chosen = part.select("golden_id")
 
         def mine(frame: pl.DataFrame, chosen: pl.DataFrame = chosen) -> pl.DataFrame:

@@ -12,7 +12,7 @@ import polars as pl
 from onefold_storage.errors import QualityGate
 from onefold_storage.installation import Installation
 from onefold_storage.lake import Lake
-from onefold_storage.publications import Publication, Publications
+from onefold_storage.publications import SERVING_FORMAT, Publication, Publications
 from onefold_storage.schema import (
     CONSENTS,
     CUSTOMERS,
@@ -72,11 +72,12 @@ def publish_snapshot(installation: Installation, gathered: Gathered) -> Publishe
         sources=lasting,
         strays=facts["unmanaged"],
         currency=facts["currency"],
+        layout=SERVING_FORMAT,
     )
     current = publications.current()
     log = installation.ledger.publications
     recorded = {entry.version for entry in log.list()}
-    if current and current.facts.get("inputs") == inputs:
+    if current and inputs in (current.facts.get("inputs"), *current.facts.get("declined", ())):
         if current.version not in recorded:  # a run was killed after it had published
             log.record(current.version, current.built_at, "published", {"counts": current.facts.get("counts")})
         return Published(current, changed=False)
