@@ -29,11 +29,13 @@ class Profile:
     absent: int
     blank: int
     distinct: int
+    header: str | None = None
+    """What is read as its header where its name is not: of what stands inside an object."""
 
     @cached_property
     def words(self) -> tuple[str, ...]:
         """The header's words, folded."""
-        return tokens(self.name)
+        return tokens(self.name if self.header is None else self.header)
 
     @cached_property
     def compact(self) -> str:
