@@ -175,6 +175,48 @@ def test_columns_of_consent_become_consents() -> None:
     assert by_mail["subject"].str.contains("@").all()
 
 
+@pytest.mark.parametrize(
+    ("header", "yes", "no"),
+    [
+        ("Newsletter", "J", "N"),
+        ("Newsletter (J/N)", "J", "N"),
+        ("Newsletter-Einwilligung", "Ja", "Nein"),
+        ("Werbung erlaubt", "J", "N"),
+        ("E-Mail Opt-In", "j", "n"),
+        ("Abonné newsletter", "Oui", "Non"),
+        ("Inscrit newsletter (O/N)", "O", "N"),
+        ("Acepta publicidad", "S", "N"),
+        ("Nieuwsbrief", "Ja", "Nee"),
+    ],
+)
+def test_a_newsletter_flag_is_a_consent_in_many_languages(header: str, yes: str, no: str) -> None:
+    said = _wishes(header, [yes, no])
+    assert said == {yes: "GRANTED", no: "DENIED"}
+
+
+@pytest.mark.parametrize("header", ["Newsletter abgemeldet", "Werbesperre", "Keine Werbung", "E-Mail Opt-out"])
+@pytest.mark.parametrize(("yes", "no"), [("J", "N"), ("ja", "nein"), ("1", "0")])
+def test_a_refusal_in_german_never_grants(header: str, yes: str, no: str) -> None:
+    assert _wishes(header, [yes, no]) == {yes: "REVOKED"}
+
+
+def _wishes(header: str, values: list[str]) -> dict[str, str]:
+    """What a column of wishes becomes: state by value, for the values that say something."""
+    frame = pl.DataFrame(
+        {
+            "Kundennummer": [str(i) for i in range(40)],
+            "Nachname": ["Schulz", "Weber"] * 20,
+            "E-Mail": [f"a{i}@example.org" for i in range(40)],
+            header: [values[i % 3 == 0] for i in range(40)],
+        }
+    )
+    contract, rows, bad = landed(draft(arrow(frame), "people", "people.csv"), frame)
+    assert bad == 0
+    found = pl.DataFrame(pl.from_arrow(silver_rows(contract, rows)["silver/consents"])).filter(~pl.col("deleted"))
+    states = frame.join(found, left_on="E-Mail", right_on="subject").select(header, "state").unique()
+    return dict(states.iter_rows())
+
+
 def test_a_draft_fails_safe_and_says_so() -> None:
     text = draft(arrow(febrl("dataset1")), "People File.csv", "x.csv", "files", {"delimiter": ","})
     contract = contracts.parse(text, "draft")

@@ -81,6 +81,10 @@ class Profile:
         """Share of values that are one of the words."""
         return _share(self.folded.is_in(list(known)))
 
+    def written_as(self, known: frozenset[str]) -> tuple[str, ...]:
+        """The values that are one of the words, as they are written, in order."""
+        return tuple(self.text.filter(self.folded.is_in(list(known))).unique().sort())
+
     def first_word_in(self, known: frozenset[str]) -> float:
         """Share of values whose first word is one of the words."""
         return _share(self.folded.str.extract(r"^[^\p{L}]*(\p{L}+)", 1).fill_null("").is_in(list(known)))
