@@ -332,7 +332,7 @@ def _wishes(free: dict[str, Profile]) -> tuple[Wish, ...]:
 
 
 def country_of(profiles: dict[str, Profile], guesses: dict[str, Guess]) -> str | None:
-    """The country that the table's regions or its only country stand for, if that is plain."""
+    """The country that the table's regions, its only country or its headers stand for, if that is plain."""
     from onefold_workers.cleaning.places import country as standard
     from onefold_workers.cleaning.words import REGIONS
 
@@ -351,4 +351,5 @@ def country_of(profiles: dict[str, Profile], guesses: dict[str, Guess]) -> str |
             best = max(shares, key=lambda c: shares[c])
             if shares[best] > 0.7:
                 return best
-    return None
+    named = {p.compact for p in profiles.values()}
+    return next((country for country, words in vocabulary().countries.items() if named & words), None)
