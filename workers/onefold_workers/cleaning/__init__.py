@@ -11,7 +11,7 @@ from datetime import date
 import polars as pl
 
 from onefold_storage.derived import as_text
-from onefold_workers.cleaning.contact_points import email, phone
+from onefold_workers.cleaning.contact_points import email, is_nobodys, phone
 from onefold_workers.cleaning.dates import birth_date, birth_digits, day, whole_births
 from onefold_workers.cleaning.places import city, country, house_number, postcode, region, split_street, street
 from onefold_workers.cleaning.standard import EXTERNAL_ID_TYPE, PERSON_KINDS, external_id, gender, standardise
@@ -32,6 +32,7 @@ __all__ = [
     "full_name",
     "gender",
     "house_number",
+    "is_nobodys",
     "name",
     "organisation",
     "phone",
