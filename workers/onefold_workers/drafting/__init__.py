@@ -61,9 +61,11 @@ def draft(
     if not profiles and not seen.nested:
         raise BadInput(f"{location}: expected a table with columns, found none")
     mapped = maps(name, _shown(seen, found), found, role)
-    if seen.leaves.keys() & {*role.key}:
-        # The primary key is of columns that are sent; a key inside an object is the maps'.
-        mapped = [({**rules, "key": rules.get("key", list(role.key))}, remark) for rules, remark in mapped]
+    inner = role.key if seen.leaves.keys() & {*role.key} else ()
+    if inner:
+        # A primary key is of columns that are sent; a key inside an object is the maps'.
+        mapped = [({**rules, "key": rules.get("key", list(inner))}, remark) for rules, remark in mapped]
+        role = replace(role, key=())
     used = _used(mapped)
     columns, derived = [], []
     for column in (c for c in (*sample.column_names, *seen.leaves) if c in profiles or c in seen.nested):
@@ -71,7 +73,7 @@ def draft(
             columns.append(column_lines(column, seen.nested[column], None, key=0, required=False, attribute=False))
             continue
         p, guess = profiles[column], found.get(column)
-        code = column in role.key or column in (role.customer, role.item, role.order)
+        code = column in (*role.key, *inner) or column in (role.customer, role.item, role.order)
         kind = column_type(p, guess, code=code)
         key = role.key.index(column) + 1 if column in role.key else 0
         # A time without which nothing happened; the customer may be missing: bought without a card.
