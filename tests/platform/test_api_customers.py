@@ -132,6 +132,15 @@ def test_what_finds_nobody(ask: Ask, query: dict[str, Any]) -> None:
     assert answer.status_code == 200 and answer.json() == {"customers": [], "more": False}
 
 
+def test_an_address_that_is_nobodys_own_is_told_so(ask: Ask) -> None:
+    for written in ("test@test.com", " NoReply@example.org"):
+        answer = ask("POST", "/v1/customers/search", json={"email": written})
+        assert answer.status_code == 422
+        assert "nobody's own" in answer.text
+        assert "test.com" not in answer.text
+    assert "expected an email address" in ask("POST", "/v1/customers/search", json={"email": "test@"}).text
+
+
 @pytest.mark.parametrize(
     ("text", "name"),
     [

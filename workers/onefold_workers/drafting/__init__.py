@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
-import polars as pl
 import pyarrow as pa
 
 from onefold_storage import contracts
 from onefold_storage.errors import BadInput
 from onefold_workers.cleaning import PERSON_KINDS
 from onefold_workers.drafting.birth_parts import with_birth_parts
-from onefold_workers.drafting.contract_text import column_lines, contract
+from onefold_workers.drafting.contract_text import column_lines, contract, derived_lines
 from onefold_workers.drafting.headers import is_truth
 from onefold_workers.drafting.kinds import Guess, guesses
 from onefold_workers.drafting.maps import maps
 from onefold_workers.drafting.media import draft_media, said_of_files
+from onefold_workers.drafting.nested import Opened, opened
 from onefold_workers.drafting.profile import Profile, profile
 from onefold_workers.drafting.roles import Roles, country_of, roles
 from onefold_workers.drafting.types import column_type
@@ -56,15 +56,24 @@ def draft(
     if connector == "media":
         profiles, found, _ = understand(said_of_files(sample), name)
         return draft_media(name, location, options or {}, profiles, found, country_of(profiles, found))
-    profiles, found, role = understand(sample, name)
-    if not profiles:
+    seen = opened(sample)
+    profiles, found, role = _understood(seen, name)
+    if not profiles and not seen.nested:
         raise BadInput(f"{location}: expected a table with columns, found none")
-    mapped = maps(name, profiles, found, role)
+    mapped = maps(name, _shown(seen, found), found, role)
+    inner = role.key if seen.leaves.keys() & {*role.key} else ()
+    if inner:
+        # A primary key is of columns that are sent; a key inside an object is the maps'.
+        mapped = [({**rules, "key": rules.get("key", list(inner))}, remark) for rules, remark in mapped]
+        role = replace(role, key=())
     used = _used(mapped)
-    columns = []
-    for column, p in profiles.items():
-        guess = found.get(column)
-        code = column in role.key or column in (role.customer, role.item, role.order)
+    columns, derived = [], []
+    for column in (c for c in (*sample.column_names, *seen.leaves) if c in profiles or c in seen.nested):
+        if column in seen.nested:
+            columns.append(column_lines(column, seen.nested[column], None, key=0, required=False, attribute=False))
+            continue
+        p, guess = profiles[column], found.get(column)
+        code = column in (*role.key, *inner) or column in (role.customer, role.item, role.order)
         kind = column_type(p, guess, code=code)
         key = role.key.index(column) + 1 if column in role.key else 0
         # A time without which nothing happened; the customer may be missing: bought without a card.
@@ -73,19 +82,26 @@ def draft(
             bool(found) and not role.transactions and not guess and not key and column not in used
             and bool(p.filled) and p.length <= _FREE_TEXT and not _says_nothing_of_a_person(p)
         )  # fmt: skip
-        columns.append(column_lines(column, kind, guess, key=key, required=required, attribute=attribute))
-    left_out = [c for c in sample.column_names if c not in profiles]
+        if column not in seen.leaves:
+            columns.append(column_lines(column, kind, guess, key=key, required=required, attribute=attribute))
+        elif guess or attribute or column in used:
+            leaf = seen.leaves[column]
+            derived.append(derived_lines(column, leaf.column, leaf.path, kind.format, guess, attribute=attribute))
+    left_out = [c for c in sample.column_names if c not in profiles and c not in seen.nested]
     home = country_of(profiles, found)
-    text = contract(name, location, connector, options or {}, columns, mapped, home, left_out)
+    text = contract(name, location, connector, options or {}, columns, mapped, home, left_out, derived=derived)
     contracts.parse(text, f"draft of {name}")
     return text
 
 
 def understand(sample: pa.Table, source: str) -> tuple[dict[str, Profile], dict[str, Guess], Roles]:
-    """Profiles, proposed kinds and roles of a sample's columns."""
-    frame = cast("pl.DataFrame", pl.from_arrow(sample)) if sample.num_columns else pl.DataFrame()
-    profiles = {c: profile(c, frame.get_column(c)) for c in frame.columns if c and not c.startswith("_")}
-    found = with_birth_parts(profiles, settled(frame, profiles, guesses(profiles)))
+    """Profiles, proposed kinds and roles of a sample's columns, and of what stands in objects among them."""
+    return _understood(opened(sample), source)
+
+
+def _understood(seen: Opened, source: str) -> tuple[dict[str, Profile], dict[str, Guess], Roles]:
+    profiles = seen.profiles
+    found = with_birth_parts(profiles, settled(seen.frame, profiles, guesses(profiles)))
     role = roles(source, profiles, found)
     if role.customer and role.customer not in found:
         scheme = f"{source}_customer"[:60]
@@ -134,9 +150,18 @@ def source_name(given: str) -> str:
     return (name if name[:1].isalpha() else f"source_{name}".rstrip("_"))[:63]
 
 
+def _shown(seen: Opened, found: dict[str, Guess]) -> dict[str, Profile]:
+    """What maps may show of a row: of an object that tells of a person only its parts, of any other the whole."""
+    personal = {leaf.column for name, leaf in seen.leaves.items() if name in found}
+    plain = {n: p for n, p in seen.profiles.items() if n not in seen.leaves or seen.leaves[n].column in personal}
+    whole = {n: profile(n, seen.whole[n]) for n in seen.nested if n not in personal}
+    return plain | whole
+
+
 def _used(mapped: list[tuple[dict[str, Any], str]]) -> set[str]:
     used: set[str] = set()
     for rules, _ in mapped:
+        used |= {*rules.get("key", ()), *rules.get("payload", ()), *rules.get("contact", {}).get("key", ())}
         for rule in rules.get("fields", {}).values():
             used.add(rule if isinstance(rule, str) else str(rule.get("column")))
         used |= {str(rules.get("effective_at"))}

@@ -56,6 +56,24 @@ def column_lines(
     return lines
 
 
+def derived_lines(
+    name: str, column: str, path: str, written: str | None, guess: Guess | None, *, attribute: bool
+) -> list[str]:
+    """The lines of one derived column: what stands at `path` in `column`; `written` is a date's format."""
+    rules: dict[str, Any] = {"column": column, "path": path}
+    said = []
+    if guess:
+        said = [f"        # {guess.kind}, {guess.confidence} confidence: {guess.why}."]
+        rules["kind"] = guess.kind
+        if guess.scheme:
+            rules["scheme"] = guess.scheme
+    if written:
+        rules["format"] = written
+    if attribute:
+        rules["attribute"] = True
+    return [*said, f"        {flow(name)}: {flow(rules)}"]
+
+
 def map_lines(rules: Map, remark: str) -> list[str]:
     """The lines of one map, its remark above it."""
     lines = [f"        # Check: {remark}."] if remark else []
@@ -80,6 +98,7 @@ def contract(
     country: str | None,
     left_out: list[str],
     delivery: str = "append",
+    derived: list[list[str]] | None = None,
 ) -> str:
     """The whole contract as text."""
     lines = [
@@ -126,6 +145,8 @@ def contract(
         f"      country: {flow(country)}" if country else "      # country: DE  # of phones and postcodes; unknown"
     )
     lines.append("      # currency: EUR  # of amounts without one")
+    if derived:
+        lines += ["      derived:", *(line for column in derived for line in column)]
     if maps:
         lines.append("      maps:")
         lines += [line for rules, remark in maps for line in map_lines(rules, remark)]
