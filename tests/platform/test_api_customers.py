@@ -28,7 +28,7 @@ def test_a_customer_with_everything_known(ask: Ask) -> None:
     body = ask("GET", "/v1/customers/g0000003").json()
     found = Customer.model_validate(body)
     assert found.golden_id == "g0000003" and found.merged_from is None
-    assert found.profile["given_name"] == "Dora"
+    assert found.profile["given_name"] == "Dora" and found.currency == "USD"
     assert {s.model for s in found.scores} == {"churn", "value"} and all(s.reasons for s in found.scores)
     assert [o.rank for o in found.offers] == [1, 2, 3]
     assert {(m.data_use, m.channel) for m in found.may_contact} == {
@@ -130,6 +130,15 @@ def test_an_identifier_finds_exactly_one(ask: Ask, query: dict[str, Any]) -> Non
 def test_what_finds_nobody(ask: Ask, query: dict[str, Any]) -> None:
     answer = ask("POST", "/v1/customers/search", json=query)
     assert answer.status_code == 200 and answer.json() == {"customers": [], "more": False}
+
+
+def test_an_address_that_is_nobodys_own_is_told_so(ask: Ask) -> None:
+    for written in ("test@test.com", " NoReply@example.org"):
+        answer = ask("POST", "/v1/customers/search", json={"email": written})
+        assert answer.status_code == 422
+        assert "nobody's own" in answer.text
+        assert "test.com" not in answer.text
+    assert "expected an email address" in ask("POST", "/v1/customers/search", json={"email": "test@"}).text
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from onefold import cli
 from onefold_storage import contracts
-from onefold_storage.errors import BadContract, BadInput
+from onefold_storage.errors import BadContract, BadInput, NotFound
 from onefold_storage.installation import Installation
 from onefold_storage.settings import StorageSettings
 
@@ -43,6 +43,24 @@ def test_the_first_rows_are_tried_and_nothing_lands(contract: Path, tmp_path: Pa
         "2 keep the contract, 1 would fail" in CliRunner().invoke(cli.app, ["source", "test", str(contract)]).output
     )
     assert Installation(StorageSettings()).lake.names() == []
+
+
+@pytest.mark.parametrize("command", ["test", "preview", "check"])
+def test_a_source_is_named_by_its_id_as_well(
+    command: str, contract: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = tmp_path / "workspace"
+    assert CliRunner().invoke(cli.app, ["init", str(workspace)]).exit_code == 0
+    monkeypatch.setenv("ONEFOLD_WORKSPACE", str(workspace))
+    monkeypatch.chdir(tmp_path)
+    contract.rename(workspace / "contracts" / contract.name)
+    by_id = CliRunner().invoke(cli.app, ["source", command, "people", "--json"])
+    assert by_id.exit_code == 0, by_id.output
+    unknown = CliRunner().invoke(cli.app, ["source", command, "kunden"])
+    assert isinstance(unknown.exception, NotFound)
+    assert "there are people" in str(unknown.exception)
+    gone = CliRunner().invoke(cli.app, ["source", command, "kunden.yaml"])
+    assert "cannot be read" in str(gone.exception)
 
 
 def test_a_column_that_does_not_come_is_told(contract: Path, tmp_path: Path) -> None:

@@ -205,6 +205,63 @@ def test_of_several_whole_names_the_longest_stands() -> None:
     assert cleaned["full_name"].to_list() == ["Ann Lee, 1st Baroness", "Bo Ray", "Ann B Lee"]
 
 
+@pytest.mark.parametrize(
+    ("whole", "country", "given_name", "family_name"),
+    [
+        ("森 淳", None, "淳", "森"),
+        ("森　淳", "JP", "淳", "森"),
+        ("佐々木 さくら", None, "さくら", "佐々木"),
+        ("スズキ タロウ", None, "タロウ", "スズキ"),
+        ("森, 淳", None, "淳", "森"),
+        ("王 小明", "CN", "小明", "王"),
+        ("김 민준", "KR", "민준", "김"),
+        ("Nagy Anna", "HU", "Anna", "Nagy"),
+        ("Nagy, Anna", "HU", "Anna", "Nagy"),
+        ("Anna Nagy", "DE", "Anna", "Nagy"),
+        ("Jun Mori", "JP", "Jun", "Mori"),
+    ],
+)
+def test_the_family_name_stands_first_in_some_scripts_and_in_hungary(
+    whole: str, country: str | None, given_name: str, family_name: str
+) -> None:
+    cleaned = cleaning.standardise(pl.DataFrame({"n": [whole, None]}), {"n": "full_name"}, country)
+    assert cleaned.select("given_name", "family_name").rows() == [(given_name, family_name), (None, None)]
+
+
+@pytest.mark.parametrize(
+    ("titles", "code"),
+    [
+        (["M.", "M", "Mr", "Mr.", "Monsieur", "Herr", "Hr.", "Sr.", "Sig.", "Dhr.", "De heer", "Pan", "男性"], "m"),
+        (
+            [
+                "Mme",
+                "Mme.",
+                "Mlle",
+                "Mademoiselle",
+                "Mrs",
+                "Frau",
+                "Fr.",
+                "Sra.",
+                "Srta.",
+                "Sig.ra",
+                "Mevr.",
+                "Mw.",
+            ],
+            "f",
+        ),
+    ],
+)
+def test_a_title_says_a_gender(titles: list[str], code: str) -> None:
+    assert [one("gender", t) for t in titles] == [code] * len(titles)
+
+
+def test_a_day_is_read_in_japanese_and_korean() -> None:
+    days = pl.DataFrame({"d": ["1944年07月21日", "1997年8月7日", "1988년 1월 2일"]})
+    assert days.select(cleaning.day(pl.col("d"))).to_series().to_list() == [
+        date(1944, 7, 21), date(1997, 8, 7), date(1988, 1, 2),
+    ]  # fmt: skip
+
+
 def test_the_shape_stands_without_columns_or_rows() -> None:
     assert cleaning.standardise(pl.DataFrame({"a": ["x", "y"]}), {}).height == 2
     assert cleaning.standardise(pl.DataFrame({"a": []}, schema={"a": pl.String}), {"a": "email"}).height == 0

@@ -135,6 +135,7 @@ def test_names_come_from_one_record_and_make_the_full_name() -> None:
         ("Ann Mary Moore", None, None),
         ("Moore, Ann", None, None),
         ("Ann", None, None),
+        ("森 淳", "淳", "森"),
     ],
 )
 def test_a_full_name_is_split_only_where_it_is_safe(

@@ -5,7 +5,7 @@ from __future__ import annotations
 GRANTED = (
     "granted", "grant", "yes", "y", "true", "t", "1", "on", "opt-in", "optin", "opt in", "opted-in", "opted in",
     "in", "subscribed", "subscribe", "active", "accepted", "accept", "agreed", "allowed", "allow", "confirmed",
-    "consented", "consent", "double opt-in", "ja", "oui", "si", "sì", "sí", "sim", "tak", "evet", "kyllä", "x",
+    "consented", "consent", "double opt-in", "ja", "j", "oui", "si", "sì", "sí", "sim", "tak", "evet", "kyllä", "x",
     "✓",
 )  # fmt: skip
 REVOKED = (

@@ -13,6 +13,7 @@ import polars as pl
 
 from onefold_storage.schema import ADDRESS, CUSTOMERS
 from onefold_workers.attributes import merged_attributes
+from onefold_workers.cleaning import family_first
 from onefold_workers.overriding import overridden
 from onefold_workers.ranking import any_of, best_first, order, ranked_records
 from onefold_workers.survivorship import ATTRIBUTES, EXTERNAL_IDS, PERSON_FIELDS, Group, Rules, Survivorship
@@ -150,12 +151,16 @@ def _named(golden: pl.DataFrame) -> pl.DataFrame:
     given, family, full = (pl.col(c) for c in ("given_name", "family_name", "full_name"))
     words = full.str.strip_chars().str.split(" ")
     splits = given.is_null() & family.is_null() & (words.list.len() == 2) & ~full.str.contains(",", literal=True)
+    leads = family_first(full).fill_null(False)
+    one, other = (words.list.get(i, null_on_oob=True) for i in (0, 1))
+    joined = pl.concat_str(given, family, separator=" ")
+    joined = pl.when(family_first(joined)).then(pl.concat_str(family, given, separator=" ")).otherwise(joined)
     whole = given.is_not_null() & family.is_not_null() & ~pl.col("overridden").list.contains("full_name")
     came = {c: pl.col(_FROM + c) for c in ("given_name", "family_name", "full_name")}
     return golden.with_columns(
-        pl.when(splits).then(words.list.get(0, null_on_oob=True)).otherwise(given).alias("given_name"),
-        pl.when(splits).then(words.list.get(1, null_on_oob=True)).otherwise(family).alias("family_name"),
-        pl.when(whole).then(pl.concat_str(given, family, separator=" ")).otherwise(full).alias("full_name"),
+        pl.when(splits).then(pl.when(leads).then(other).otherwise(one)).otherwise(given).alias("given_name"),
+        pl.when(splits).then(pl.when(leads).then(one).otherwise(other)).otherwise(family).alias("family_name"),
+        pl.when(whole).then(joined).otherwise(full).alias("full_name"),
         *(
             pl.when(splits).then(came["full_name"]).otherwise(came[c]).alias(_FROM + c)
             for c in ("given_name", "family_name")

@@ -145,7 +145,7 @@ def _subjects(shared: Context, snapshot: Snapshot | None, subject: Subject) -> l
     kind = subject.scheme or subject.kind
     forms = standards(subject.kind, subject.value, shared.countries)
     if not forms:
-        raise FieldError("subject.value", expected(subject.kind))
+        raise FieldError("subject.value", expected(subject.kind, subject.value))
     return [(kind, form) for form in forms]
 
 

@@ -67,8 +67,12 @@ def standards(kind: str, written: str, countries: Iterable[str | None] = (None,)
     return list(dict.fromkeys(str(f) for f in found if f is not None))
 
 
-def expected(kind: str) -> str:
-    """What to tell whose identifier has no standard form."""
+def expected(kind: str, written: str) -> str:
+    """What to tell whose identifier has no standard form; `written` is not told."""
+    from onefold_workers import cleaning
+
+    if kind == "email" and cleaning.is_nobodys(written):
+        return "such an address (test@, noreply@, unknown@ …) is nobody's own: no customer is kept or found by it"
     known = {"email": "an email address", "phone": "a phone number, such as +1 937 555 0142"}
     return f"expected {known.get(kind, 'an identifier with letters or digits')}"
 
@@ -88,7 +92,7 @@ def find(view: View, shared: Context, query: SearchQuery) -> dict[str, Any]:
         kind = "email" if query.email is not None else "phone"
         forms = standards(kind, query.email or query.phone or "", shared.countries)
         if not forms:
-            raise FieldError(kind, expected(kind))
+            raise FieldError(kind, expected(kind, query.email or query.phone or ""))
         found = list(dict.fromkeys(h for form in forms for h in view.snapshot.holders(kind, form)))
     rows = [_short(view.snapshot.body(customer)) for customer in found[: query.limit]]
     return {"customers": rows, "more": len(found) > query.limit}

@@ -11,15 +11,16 @@ from rich.markup import escape
 from onefold.terminal import out, print_json, waiting
 
 if TYPE_CHECKING:
+    from onefold_storage.contracts import Contract
     from onefold_workers.trial import Trial
 
-Contract = Annotated[Path, typer.Argument(help="The contract.")]
+Named = Annotated[Path, typer.Argument(help="The contract's file, or a source's id.")]
 Rows = Annotated[int, typer.Option("--rows", min=1, max=100_000, help="How many rows to try.")]
 Json = Annotated[bool, typer.Option("--json", help="Print a JSON object.")]
 _SHOWN = 5
 
 
-def test(file: Contract, rows: Rows = 1000, json: Json = False) -> None:
+def test(file: Named, rows: Rows = 1000, json: Json = False) -> None:
     """Connect, read the first rows and hold them against the contract; nothing lands."""
     found = _tried(file, rows)
     if json:
@@ -32,7 +33,7 @@ def test(file: Contract, rows: Rows = 1000, json: Json = False) -> None:
     _say_columns(found)
 
 
-def preview(file: Contract, rows: Rows = 20, json: Json = False) -> None:
+def preview(file: Named, rows: Rows = 20, json: Json = False) -> None:
     """Show what the first rows become in the canonical tables; nothing lands. Shows personal data."""
     found = _tried(file, rows)
     how = _read_as(file)
@@ -54,6 +55,21 @@ def preview(file: Contract, rows: Rows = 20, json: Json = False) -> None:
     _say_columns(found)
 
 
+def contract_of(given: Path) -> Contract:
+    """The contract in a file; or that of a source of the workspace, which other commands know by its id.
+
+    Raises:
+        BadContract: not valid. NotFound: neither a file nor a source.
+    """
+    from onefold_storage.contracts import read
+    from onefold_storage.installation import Installation
+    from onefold_storage.settings import StorageSettings
+
+    if given.exists() or given.suffix or given.name != str(given):
+        return read(given)
+    return Installation(StorageSettings()).workspace.contract(given.name)
+
+
 def _lost(field: str) -> str:
     """What is told of rows whose value could not be read."""
     if field == "interactions.effective_at":
@@ -63,7 +79,6 @@ def _lost(field: str) -> str:
 
 
 def _tried(file: Path, rows: int) -> Trial:
-    from onefold_storage.contracts import read
     from onefold_storage.installation import Installation
     from onefold_storage.settings import StorageSettings
     from onefold_workers.trial import trial
@@ -71,14 +86,14 @@ def _tried(file: Path, rows: int) -> Trial:
     settings = StorageSettings()
     base = settings.workspace_folder
     with waiting("the source is asked"):
-        return trial(read(file), base, Installation(settings).clock.now(), rows=rows, extra=base / "connectors")
+        return trial(
+            contract_of(file), base, Installation(settings).clock.now(), rows=rows, extra=base / "connectors"
+        )
 
 
 def _read_as(file: Path) -> dict[str, str]:
     """What the contract takes for granted of values that do not say it themselves."""
-    from onefold_storage.contracts import read
-
-    rules = read(file).rules
+    rules = contract_of(file).rules
     return {
         "time zone": rules.timezone,
         "locale": rules.locale or "not named (decimal marks are guessed)",

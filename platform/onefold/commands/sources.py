@@ -81,13 +81,11 @@ def draft(
 
 @app.command()
 def check(
-    file: Annotated[Path, typer.Argument(help="The contract.")],
+    file: source_trial.Named,
     json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
 ) -> None:
     """Validate a contract: the standard, its own properties, and what they refer to."""
-    from onefold_storage.contracts import read
-
-    contract = read(file)
+    contract = source_trial.contract_of(file)
     if json:
         print_json({"id": contract.id, "version": contract.version, "valid": True, "kinds": contract.kinds})
     else:

@@ -212,3 +212,25 @@ def test_any_mess_is_read_as_pythons_reader_sees_it(read_bytes, monkeypatch, mes
         assert len(whole.rows) + len(whole.bad) == len(expected)
         for place, row in whole.rows.items():
             assert [v or "" for v in row.values()] == expected[place]
+
+
+@pytest.mark.parametrize(
+    "text", [b"%s1,Ann\n%s2,Bob\n%s", b'%s"1",Ann\n%s2,"B ""o"" b"\n%s', b"%s1,Ann\n%s1,2,3\n2,Bob\n%s"]
+)
+def test_a_header_line_that_comes_again_is_no_row(read_bytes, text: bytes) -> None:
+    found = read_bytes(text.replace(b"%s", b"id,name\n"))
+    assert [v["id"] for v in found.values] == ["1", "2"]
+    again = [b for b in found.bad if b.rule == "header"]
+    assert [b.raw.strip() for b in again] == [b"id,name"] * 2
+    assert sorted([*found.rows, *found.rules]) == list(range(len(found.rows) + len(found.bad)))
+    assert "row 2 (line 3): expected a row, found the header line again" in again[0].message
+
+
+def test_a_row_that_says_some_of_the_header_is_a_row(read_bytes) -> None:
+    found = read_bytes(b"id,name\nid,Ann\n2,name\n")
+    assert (len(found.values), found.bad) == (2, [])
+
+
+def test_a_web_page_is_no_csv(read_bytes) -> None:
+    with pytest.raises(BadInput, match="is a web page"):
+        read_bytes(b"<html><body>Error 500</body></html>\n")

@@ -147,3 +147,33 @@ def test_a_sample_of_ndjson_named_json_says_so(tmp_path: Path) -> None:
     table, _, options = connectors.sample("x.json", tmp_path)
     assert options == {"format": "ndjson"}
     assert table.to_pylist() == [{"a": "1"}, {"a": "2"}]
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("1,Ann,ann@example.org\n2,Bob,bob@example.org\n", "column 1 is a number"),
+        ("Ann,ann@example.org\nBob,bob@example.org\n", "column 2 is an email address"),
+        ("Ann;03.05.1971\nBob;17.11.1980\n", "column 2 is a date"),
+        ("Ann,4711\nBob,4712\n", "column 2 is a number"),
+        ("Ann,12.50\nBob,3.75\n", "column 2 is a number"),
+    ],
+)
+def test_a_sample_without_a_header_is_refused_and_told_what_to_do(tmp_path: Path, text: str, what: str) -> None:
+    (tmp_path / "x.csv").write_text(text)
+    with pytest.raises(BadInput, match=what) as refused:
+        connectors.sample("x.csv", tmp_path)
+    assert "--option 'header=[" in str(refused.value)
+    assert "\n" not in str(refused.value)
+    assert not any(told in str(refused.value) for told in ("nn", "4711", "1971", "12.50"))
+    columns = [f"c{i}" for i in range(text.split("\n", maxsplit=1)[0].replace(";", ",").count(",") + 1)]
+    table, _, options = connectors.sample("x.csv", tmp_path, options={"header": columns})
+    assert (table.num_rows, options["header"]) == (2, columns)
+
+
+@pytest.mark.parametrize(
+    "header", ["name,2024,2025", "name,2024-01-01,2024-02-01", "0,1,2", "q,1,2", "name,q1,42nd"]
+)
+def test_a_header_of_years_months_or_counted_columns_is_one(tmp_path: Path, header: str) -> None:
+    (tmp_path / "x.csv").write_text(f"{header}\na,5,6\nb,7,8\n")
+    assert connectors.sample("x.csv", tmp_path)[0].num_rows == 2

@@ -49,6 +49,13 @@ def test_ndjson_under_another_name(read_bytes) -> None:
     assert (found.rows, found.rules) == ({0: {"a": "1"}, 1: {"a": "2"}}, {2: "json"})
 
 
+def test_an_array_inside_an_object_is_named_by_its_path(read_bytes) -> None:
+    data = json.dumps({"meta": {"n": 2}, "data": {"customers": [{"a": 1}, {"a": 2}]}}).encode()
+    assert read_bytes(data, "x.json", records="data.customers", columns=("a",)).values == [{"a": "1"}, {"a": "2"}]
+    with pytest.raises(BadInput, match=r"found arrays under 'data.customers'; name one with the option `records`"):
+        read_bytes(data, "x.json")
+
+
 @pytest.mark.parametrize("data", [b"[]", b'{"records": []}', b" [ ] "])
 def test_no_rows(read_bytes, data: bytes) -> None:
     found = read_bytes(data, "x.json")

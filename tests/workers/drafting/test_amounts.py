@@ -225,3 +225,13 @@ def test_one_file_with_a_key_brings_changes(location: str, connector: str, deliv
     text = draft(orders([german(a) for a in amounts()]), "orders", location, connector)
     assert contracts.parse(text, "draft").rules.delivery == delivery
     assert not [c for c in checks(text) if "no column is a key" in c]
+
+
+def test_amounts_inside_objects_are_exact_too() -> None:
+    sample = orders([german(a) for a in amounts()])
+    paid = [f'{{"betrag": "{german(a)}", "gewicht": "{i % 90}.25"}}' for i, a in enumerate(amounts())]
+    sample = sample.drop_columns(["Betrag"]).append_column("zahlung", pa.array(paid))
+    text = draft(sample, "orders", "orders.ndjson")
+    contract = contracts.parse(text, "draft")
+    assert (contract.rules.locale, contract.mapped["zahlung_betrag"].rules.locale) == (None, "de_DE")
+    assert happened(text, sample)["amount"].to_list() == amounts()

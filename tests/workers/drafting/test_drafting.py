@@ -175,6 +175,82 @@ def test_columns_of_consent_become_consents() -> None:
     assert by_mail["subject"].str.contains("@").all()
 
 
+@pytest.mark.parametrize(
+    ("header", "yes", "no"),
+    [
+        ("Newsletter", "J", "N"),
+        ("Newsletter (J/N)", "J", "N"),
+        ("Newsletter-Einwilligung", "Ja", "Nein"),
+        ("Werbung erlaubt", "J", "N"),
+        ("E-Mail Opt-In", "j", "n"),
+        ("Abonné newsletter", "Oui", "Non"),
+        ("Inscrit newsletter (O/N)", "O", "N"),
+        ("Acepta publicidad", "S", "N"),
+        ("Nieuwsbrief", "Ja", "Nee"),
+    ],
+)
+def test_a_newsletter_flag_is_a_consent_in_many_languages(header: str, yes: str, no: str) -> None:
+    said = _wishes(header, [yes, no])
+    assert said == {yes: "GRANTED", no: "DENIED"}
+
+
+def test_a_japanese_table_of_customers_is_understood() -> None:
+    given, family = ("淳", "香織", "結衣", "裕樹"), ("森", "鈴木", "池田")
+    read_given, read_family = ("ジュン", "カオリ", "ユイ", "ヒロキ"), ("モリ", "スズキ", "イケダ")
+    rows = range(60)
+    frame = pl.DataFrame(
+        {
+            "会員番号": [f"{i:06d}" for i in rows],
+            "氏名": [f"{family[i % 3]} {given[i % 4]}" for i in rows],
+            "生年月日": [f"19{50 + i % 40}年0{1 + i % 9}月1{i % 9}日" for i in rows],
+            "郵便番号": [f"{100 + i}-{1000 + i}" for i in rows],
+            "都道府県": [("東京都", "大阪府", "青森県")[i % 3] for i in rows],
+            "住所": [f"千代田区丸の内{i}丁目{i % 9}番" for i in rows],
+            "電話番号": [f"090-{1898 + i}-{9522 - i}" for i in rows],
+            "メールアドレス": [f"user{i}@example.org" for i in rows],
+        }
+    )
+    contract, landed_rows, bad = landed(draft(arrow(frame), "kokyaku", "kokyaku.csv"), frame)
+    assert bad == 0
+    assert list(contract.kinds.values()) == [
+        "external_id", "full_name", "birth_date", "postcode", "region", "street", "phone", "email",
+    ]  # fmt: skip
+    assert (contract.rules.country, contract.primary_key) == ("JP", ("会員番号",))
+    people = pl.DataFrame(pl.from_arrow(silver_rows(contract, landed_rows)["silver/contact_records"]))
+    assert people.sort("row_id").select("family_name", "given_name").row(0) == ("森", "淳")
+    assert people["phone"].str.starts_with("+8190").all()
+    assert people["birth_date"].null_count() == 0
+    parted = frame.drop("氏名").with_columns(
+        pl.Series(name, [words[i % len(words)] for i in rows])
+        for name, words in {"姓": family, "名": given, "セイ": read_family, "メイ": read_given}.items()
+    )
+    kinds = contracts.parse(draft(arrow(parted), "kokyaku", "kokyaku.csv"), "draft").kinds
+    assert {c: k for c, k in kinds.items() if k.endswith("_name")} == {"姓": "family_name", "名": "given_name"}
+
+
+@pytest.mark.parametrize("header", ["Newsletter abgemeldet", "Werbesperre", "Keine Werbung", "E-Mail Opt-out"])
+@pytest.mark.parametrize(("yes", "no"), [("J", "N"), ("ja", "nein"), ("1", "0")])
+def test_a_refusal_in_german_never_grants(header: str, yes: str, no: str) -> None:
+    assert _wishes(header, [yes, no]) == {yes: "REVOKED"}
+
+
+def _wishes(header: str, values: list[str]) -> dict[str, str]:
+    """What a column of wishes becomes: state by value, for the values that say something."""
+    frame = pl.DataFrame(
+        {
+            "Kundennummer": [str(i) for i in range(40)],
+            "Nachname": ["Schulz", "Weber"] * 20,
+            "E-Mail": [f"a{i}@example.org" for i in range(40)],
+            header: [values[i % 3 == 0] for i in range(40)],
+        }
+    )
+    contract, rows, bad = landed(draft(arrow(frame), "people", "people.csv"), frame)
+    assert bad == 0
+    found = pl.DataFrame(pl.from_arrow(silver_rows(contract, rows)["silver/consents"])).filter(~pl.col("deleted"))
+    states = frame.join(found, left_on="E-Mail", right_on="subject").select(header, "state").unique()
+    return dict(states.iter_rows())
+
+
 def test_a_draft_fails_safe_and_says_so() -> None:
     text = draft(arrow(febrl("dataset1")), "People File.csv", "x.csv", "files", {"delimiter": ","})
     contract = contracts.parse(text, "draft")

@@ -88,16 +88,13 @@ def test_several_ways_to_write_a_day_are_all_read_and_told() -> None:
     headers = ["Beleg-Nr.", "Belegdatum", "Kd.-Nr.", "Betrag"]
     several = days(*["%d.%m.%Y"] * 7, "%d/%m/%Y", "%d/%m/%Y", "%Y-%m-%d")
     sample = table(headers, several, ["(2,99)", "1.234,50"] * (ROWS // 2))
-    repeated = pa.table({name: [name, name] for name in headers})
-    whole = pa.concat_tables([sample.slice(0, 200), repeated.slice(0, 1), sample.slice(200), repeated.slice(1)])
-    text = draft(whole, "bestellungen", "bestellungen.csv")
+    text = draft(sample, "bestellungen", "bestellungen.csv")
     contract = contracts.parse(text, "draft")
     assert contract.by_name["Belegdatum"].rules.format == ("%d.%m.%Y", "%d/%m/%Y", "%Y-%m-%d")
     assert contract.primary_key == ("Beleg-Nr.",)
-    assert [c for c in checks(text) if c.startswith("2 rows of the sample are the header again")]
     assert [c for c in checks(text) if "`Belegdatum` is written in several ways: %d.%m.%Y, %d/%m/%Y, %Y-%m-%d" in c]
-    found, bad = interactions(text, whole)
-    assert (found.height, bad) == (ROWS, 2), "the headers fail, for they hold no date"
+    found, bad = interactions(text, sample)
+    assert (found.height, bad) == (ROWS, 0)
     assert found["effective_at"].dt.date().to_list() == pl.Series(days("%Y-%m-%d")).str.to_date().to_list()
 
 

@@ -126,6 +126,7 @@ def test_agreement_of_a_city_is_implied_by_the_postcode() -> None:
         ("Thomas Clifford, 1st Baron Clifford", "thomas", "clifford"),
         ("Ludwig van Beethoven", "ludwig", "beethoven"),
         ("Plato", "plato", None),
+        ("森 淳", "淳", "森"),
     ],
 )
 def test_whole_names(whole: str, given_name: str, family_name: str | None) -> None:

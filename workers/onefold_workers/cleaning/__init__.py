@@ -11,11 +11,11 @@ from datetime import date
 import polars as pl
 
 from onefold_storage.derived import as_text
-from onefold_workers.cleaning.contact_points import email, phone
+from onefold_workers.cleaning.contact_points import email, is_nobodys, phone
 from onefold_workers.cleaning.dates import birth_date, birth_digits, day, whole_births
 from onefold_workers.cleaning.places import city, country, house_number, postcode, region, split_street, street
 from onefold_workers.cleaning.standard import EXTERNAL_ID_TYPE, PERSON_KINDS, external_id, gender, standardise
-from onefold_workers.cleaning.text import full_name, name, organisation, squeezed, tidy
+from onefold_workers.cleaning.text import family_first, full_name, name, organisation, squeezed, tidy
 
 __all__ = [
     "EXTERNAL_ID_TYPE",
@@ -28,9 +28,11 @@ __all__ = [
     "day",
     "email",
     "external_id",
+    "family_first",
     "full_name",
     "gender",
     "house_number",
+    "is_nobodys",
     "name",
     "organisation",
     "phone",

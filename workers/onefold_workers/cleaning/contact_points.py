@@ -42,6 +42,12 @@ def _email(values: pl.Series) -> pl.Series:
     return only(text, valid)
 
 
+def is_nobodys(written: str) -> bool:
+    """Whether an email address is well-formed and what people write who give none (`test@…`)."""
+    local, at, domain = written.strip().lower().rpartition("@")
+    return bool(at) and local in NO_MAILBOX and _email(pl.Series([f"a.person@{domain}"])).item() is not None
+
+
 def phone(expr: pl.Expr, country: str | pl.Expr | None = None) -> pl.Expr:
     """A phone number in E.164 (`+4930123456`), or its digits where it is not a valid number; null where nobody's.
 

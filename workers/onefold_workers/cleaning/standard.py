@@ -25,6 +25,7 @@ PERSON_TYPES: dict[str, pl.DataType] = {
     c.name: pl.Date() if pa.types.is_date32(c.type) else pl.String() for c in PERSON
 }
 _CONTACT_POINTS = ("email", "phone")
+_FAMILY_FIRST = "HU"
 _ROW = "\0row"
 _PLAIN: dict[str, Callable[[pl.Expr], pl.Expr]] = {
     "given_name": text.name,
@@ -106,7 +107,15 @@ def standardise(
     regional = with_country.select(
         _BY_COUNTRY[k](pl.col(c), where).alias(c) for k, cs in by_kind.items() if k in _BY_COUNTRY for c in cs
     )
-    return _combined(cleaned.hstack(regional.get_columns()), by_kind, schemes or {})
+    # Hungarians write the family name first, but for a comma.
+    commas = [pl.col(c).str.contains(",", literal=True) for c in by_kind.get("full_name", [])]
+    turned = (where == _FAMILY_FIRST) & ~pl.any_horizontal(*commas, pl.lit(False))
+    return _combined(
+        cleaned.hstack(regional.get_columns()),
+        by_kind,
+        schemes or {},
+        with_country.select(turned.fill_null(False)).to_series(),
+    )
 
 
 def _check(frame: pl.DataFrame, kinds: Mapping[str, str]) -> None:
@@ -138,8 +147,9 @@ def _joined(columns: list[str], separator: str) -> pl.Expr:
 
 
 def _combined(
-    cleaned: pl.DataFrame, by_kind: dict[str, list[str]], schemes: Mapping[str, str | None]
+    cleaned: pl.DataFrame, by_kind: dict[str, list[str]], schemes: Mapping[str, str | None], turned: pl.Series
 ) -> pl.DataFrame:
+    """The fields of a person. `turned`: whether a row's whole name begins with the family's."""
     fields = {kind: _first(columns) for kind, columns in by_kind.items() if kind != "external_id"}
     if len(by_kind.get("street", [])) > 1 or len(by_kind.get("address_line2", [])) > 1:
         streets = by_kind.get("street", [])
@@ -157,7 +167,7 @@ def _combined(
     identifiers = _external_ids(cleaned, by_kind, schemes)
     person = cleaned.select(_ROW, identifiers, *(expr.alias(kind) for kind, expr in fields.items()))
     if "full_name" in fields and not {"given_name", "family_name"} & set(fields):
-        given, family = text.given_and_family(pl.col("full_name"))
+        given, family = text.given_and_family(pl.col("full_name"), pl.lit(turned))
         person = person.with_columns(given_name=given, family_name=family)
     if "street" in fields:
         rest, number = places.split_street(pl.col("street"))

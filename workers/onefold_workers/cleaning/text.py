@@ -20,6 +20,9 @@ _RANKED = rf"(?i), ?(?:\d|(?:{'|'.join(RANKS)})\b)"
 _STYLES = rf"(?i)^(?:(?:{'|'.join((*STYLES, *TITLES))})(?:\. ?| ))+(\S+ \S.*)$"
 _TITLES = rf"(?i)^(?:(?:{'|'.join(TITLES)})(?:\. ?| ))+(\S.*)$"
 
+_FAMILY_FIRST = r"^[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}ー々 ,]+$"
+"""Names in the scripts of Japan, China and Korea, where the family name stands first."""
+
 
 def expression(clean: Cleaner, expr: pl.Expr, dtype: type[pl.DataType] = pl.String) -> pl.Expr:
     """A cleaner as an expression over text; each distinct value is cleaned once, whatever the number of rows."""
@@ -110,6 +113,8 @@ def clean_full_name(values: pl.Series) -> pl.Series:
     written = tidy_up(values).str.replace(suffix, "${2} ${1}, ${3}")
     ranked = written.str.contains(_RANKED)
     text = written.zip_with(ranked.fill_null(False), written.str.replace(r"^([^,]+), ?([^,]{2,})$", "${2} ${1}"))
+    east = written.str.contains(_FAMILY_FIRST).fill_null(False)
+    text = written.str.replace(r", ?", " ").zip_with(east, text)
     return clean_name(text.str.replace(_STYLES, "${1}").str.replace(_TITLES, "${1}"))
 
 
@@ -144,12 +149,20 @@ def organisation(expr: pl.Expr) -> pl.Expr:
     return expression(clean_organisation, expr)
 
 
-def given_and_family(whole: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
+def family_first(name: pl.Expr) -> pl.Expr:
+    """Whether a name is written in a script in which the family name stands first."""
+    return name.str.contains(_FAMILY_FIRST)
+
+
+def given_and_family(whole: pl.Expr, turned: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
     """Given and family name out of a cleaned whole name: the first word, and the last one with its particles.
 
-    Only a start, for names written given name first; used where a source has no better columns.
+    The other way round in the scripts whose names begin with the family's, and where `turned` holds (Hungary).
+    Only a start; used where a source has no better columns.
     """
     bare = whole.str.replace(rf"(?i)[, ]+(?:{'|'.join(SUFFIXES)})\.?$", "").str.replace(rf"{_RANKED}.*$", "")
-    given = bare.str.extract(r"^(\S+) \S", 1)
-    family = bare.str.extract(rf"^\S+ (?:.* )??((?:(?i:{'|'.join(PARTICLES)}) )*\S+)$", 1)
-    return given, family
+    first = bare.str.extract(r"^(\S+) \S", 1)
+    last = bare.str.extract(rf"^\S+ (?:.* )??((?:(?i:{'|'.join(PARTICLES)}) )*\S+)$", 1)
+    family_leads = turned | family_first(bare)
+    given = pl.when(family_leads).then(bare.str.extract(r"^\S+ (\S.*)$", 1)).otherwise(first)
+    return given, pl.when(family_leads).then(first).otherwise(last)

@@ -5,23 +5,23 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from glob import has_magic
-from typing import Any, cast
+from typing import Any
 
-import polars as pl
 import pyarrow as pa
 
 from onefold_storage import contracts
 from onefold_storage.errors import BadInput
 from onefold_workers.cleaning import PERSON_KINDS
 from onefold_workers.drafting.birth_parts import with_birth_parts
-from onefold_workers.drafting.contract_text import checks, column_lines, contract
+from onefold_workers.drafting.contract_text import checks, column_lines, contract, derived_lines
 from onefold_workers.drafting.headers import is_truth
 from onefold_workers.drafting.kinds import Guess, guesses
 from onefold_workers.drafting.locales import locales
 from onefold_workers.drafting.maps import maps
 from onefold_workers.drafting.media import draft_media, said_of_files
+from onefold_workers.drafting.nested import Opened, opened
 from onefold_workers.drafting.passed_over import passed_over
-from onefold_workers.drafting.profile import Profile, month_first, profile
+from onefold_workers.drafting.profile import Profile, profile
 from onefold_workers.drafting.roles import Roles, country_of, roles
 from onefold_workers.drafting.types import column_type
 from onefold_workers.drafting.vocabulary import tokens, vocabulary
@@ -30,7 +30,6 @@ from onefold_workers.drafting.whole_names import settled
 __all__ = ["checks", "draft", "understand"]
 
 _FREE_TEXT = 60
-_HEADER = 2
 _MANY = 100
 _CUSTOMERS = {
     "customer",
@@ -60,20 +59,31 @@ def draft(
     if connector == "media":
         profiles, found, _ = understand(said_of_files(sample), name)
         return draft_media(name, location, options or {}, profiles, found, country_of(profiles, found))
-    sample, repeated = without_headers(sample)
-    profiles, found, role = understand(sample, name)
-    if not profiles:
+    seen = opened(sample)
+    profiles, found, role = _understood(seen, name)
+    if not profiles and not seen.nested:
         raise BadInput(f"{location}: expected a table with columns, found none")
-    mapped = maps(name, profiles, found, role)
+    mapped = maps(name, _shown(seen, found), found, role)
+    inner = role.key if seen.leaves.keys() & {*role.key} else ()
+    if inner:
+        # A primary key is of columns that are sent; a key inside an object is the maps'.
+        mapped = [({**rules, "key": rules.get("key", list(inner))}, remark) for rules, remark in mapped]
+        role = replace(role, key=())
     used = _used(mapped)
-    codes = {*role.key, role.customer, role.item, role.order}
+    codes = {*role.key, *inner, role.customer, role.item, role.order}
     numbers = locales(profiles, [n for n in profiles if n not in found and n not in codes])
     ignored = passed_over(profiles, found, role)
-    columns = []
-    for column, p in profiles.items():
-        guess = found.get(column)
+    columns, derived = [], []
+    for column in (c for c in (*sample.column_names, *seen.leaves) if c in profiles or c in seen.nested):
+        if column in seen.nested:
+            columns.append(column_lines(column, seen.nested[column], None, key=0, required=False, attribute=False))
+            continue
+        p, guess = profiles[column], found.get(column)
         # Numbers that could mean two things stay text, so that no reading of them is cast in bronze.
         kind = column_type(p, guess, code=column in codes or column in numbers.checks)
+        said = [c[column] for c in (numbers.checks, ignored) if column in c]
+        said += kind.checks
+        locale = numbers.columns.get(column)
         key = role.key.index(column) + 1 if column in role.key else 0
         # A time without which nothing happened; the customer may be missing: bought without a card.
         required = role.transactions and column == role.time and p.complete
@@ -81,43 +91,28 @@ def draft(
             bool(found) and not role.transactions and not guess and not key and column not in used
             and bool(p.filled) and p.length <= _FREE_TEXT and not _says_nothing_of_a_person(p)
         )  # fmt: skip
-        said = [c[column] for c in (numbers.checks, ignored) if column in c]
-        said += kind.checks
-        columns.append(
-            column_lines(
-                column, kind, guess, key=key, required=required, attribute=attribute,
-                locale=numbers.columns.get(column), checks=said,
+        if column not in seen.leaves:
+            columns.append(
+                column_lines(
+                    column, kind, guess, key=key, required=required, attribute=attribute, locale=locale, checks=said
+                )
             )
-        )  # fmt: skip
-    left_out = [c for c in sample.column_names if c not in profiles]
+        elif guess or attribute or column in used:
+            leaf = seen.leaves[column]
+            derived.append(
+                derived_lines(
+                    column, leaf.column, leaf.path, kind.format, guess,
+                    attribute=attribute, locale=locale, checks=said,
+                )
+            )  # fmt: skip
+    left_out = [c for c in sample.column_names if c not in profiles and c not in seen.nested]
     home = country_of(profiles, found)
     text = contract(
         name, location, connector, options or {}, columns, mapped, home, left_out,
-        delivery=_delivery(connector, location, role), locale=numbers.source, remarks=_of_headers(repeated),
+        delivery=_delivery(connector, location, role), derived=derived, locale=numbers.source,
     )  # fmt: skip
     contracts.parse(text, f"draft of {name}")
     return text
-
-
-def without_headers(sample: pa.Table) -> tuple[pa.Table, int]:
-    """A sample without rows that are the header again, as in files that were joined, and how many those are."""
-    frame = cast("pl.DataFrame", pl.from_arrow(sample)) if sample.num_columns else pl.DataFrame()
-    texts = [c for c in frame.columns if frame.schema[c] == pl.String]
-    if len(texts) < _HEADER:
-        return sample, 0
-    again = frame.select(
-        pl.all_horizontal(pl.col(c).str.strip_chars().eq_missing(pl.lit(c)) for c in texts)
-    ).to_series()
-    return (sample.filter((~again).to_arrow()), int(again.sum())) if again.any() else (sample, 0)
-
-
-def _of_headers(repeated: int) -> list[str]:
-    if not repeated:
-        return []
-    return [
-        f"{repeated:,} rows of the sample are the header again. They land as rows, or fail where a column has a type:"
-        " take them out of the file"
-    ]
 
 
 def _delivery(connector: str, location: str, role: Roles) -> str:
@@ -131,12 +126,13 @@ def _delivery(connector: str, location: str, role: Roles) -> str:
 
 
 def understand(sample: pa.Table, source: str) -> tuple[dict[str, Profile], dict[str, Guess], Roles]:
-    """Profiles, proposed kinds and roles of a sample's columns."""
-    frame = cast("pl.DataFrame", pl.from_arrow(sample)) if sample.num_columns else pl.DataFrame()
-    order = month_first(frame)
-    named = [c for c in frame.columns if c and not c.startswith("_")]
-    profiles = {c: profile(c, frame.get_column(c), month_first=order) for c in named}
-    found = with_birth_parts(profiles, settled(frame, profiles, guesses(profiles)))
+    """Profiles, proposed kinds and roles of a sample's columns, and of what stands in objects among them."""
+    return _understood(opened(sample), source)
+
+
+def _understood(seen: Opened, source: str) -> tuple[dict[str, Profile], dict[str, Guess], Roles]:
+    profiles = seen.profiles
+    found = with_birth_parts(profiles, settled(seen.frame, profiles, guesses(profiles)))
     role = roles(source, profiles, found)
     if role.customer and role.customer not in found:
         scheme = f"{source}_customer"[:60]
@@ -185,9 +181,18 @@ def source_name(given: str) -> str:
     return (name if name[:1].isalpha() else f"source_{name}".rstrip("_"))[:63]
 
 
+def _shown(seen: Opened, found: dict[str, Guess]) -> dict[str, Profile]:
+    """What maps may show of a row: of an object that tells of a person only its parts, of any other the whole."""
+    personal = {leaf.column for name, leaf in seen.leaves.items() if name in found}
+    plain = {n: p for n, p in seen.profiles.items() if n not in seen.leaves or seen.leaves[n].column in personal}
+    whole = {n: profile(n, seen.whole[n]) for n in seen.nested if n not in personal}
+    return plain | whole
+
+
 def _used(mapped: list[tuple[dict[str, Any], str]]) -> set[str]:
     used: set[str] = set()
     for rules, _ in mapped:
+        used |= {*rules.get("key", ()), *rules.get("payload", ()), *rules.get("contact", {}).get("key", ())}
         for rule in rules.get("fields", {}).values():
             used.add(rule if isinstance(rule, str) else str(rule.get("column")))
         used |= {str(rules.get("effective_at"))}

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+from onefold_storage.contract_fields import Format
 from onefold_workers.drafting.kinds import Guess
 from onefold_workers.drafting.maps import Map
 from onefold_workers.drafting.types import Type
@@ -84,6 +85,34 @@ def column_lines(
     return lines
 
 
+def derived_lines(
+    name: str,
+    column: str,
+    path: str,
+    written: Format | None,
+    guess: Guess | None,
+    *,
+    attribute: bool,
+    locale: str | None = None,
+    checks: Sequence[str] = (),
+) -> list[str]:
+    """The lines of one derived column: what stands at `path` in `column`; `written` is a date's format."""
+    rules: dict[str, Any] = {"column": column, "path": path}
+    said = [f"        {_question(check)}" for check in checks]
+    if guess:
+        said += [f"        # {guess.kind}, {guess.confidence} confidence: {guess.why}."]
+        rules["kind"] = guess.kind
+        if guess.scheme:
+            rules["scheme"] = guess.scheme
+    if written:
+        rules["format"] = written
+    if locale:
+        rules["locale"] = locale
+    if attribute:
+        rules["attribute"] = True
+    return [*said, f"        {flow(name)}: {flow(rules)}"]
+
+
 def map_lines(rules: Map, remark: str) -> list[str]:
     """The lines of one map, its remark above it."""
     lines = [f"        {_question(remark)}"] if remark else []
@@ -108,8 +137,8 @@ def contract(
     country: str | None,
     left_out: list[str],
     delivery: str = "append",
+    derived: list[list[str]] | None = None,
     locale: str | None = None,
-    remarks: Sequence[str] = (),
 ) -> str:
     """The whole contract as text."""
     lines = [
@@ -124,7 +153,6 @@ def contract(
     ]
     if left_out:
         lines.append(f"# Left out, because names that begin with _ are the lake's: {_line(', '.join(left_out))}.")
-    lines += [_question(remark) for remark in remarks]
     lines += [
         "kind: DataContract",
         "apiVersion: v3.1.0",
@@ -159,6 +187,8 @@ def contract(
         f"      country: {flow(country)}" if country else "      # country: DE  # of phones and postcodes; unknown"
     )
     lines.append("      # currency: EUR  # of amounts without one")
+    if derived:
+        lines += ["      derived:", *(line for column in derived for line in column)]
     if maps:
         lines.append("      maps:")
         lines += [line for rules, remark in maps for line in map_lines(rules, remark)]

@@ -20,6 +20,7 @@ _YEAR = r"(?:^|\D)(?:1\d|20)\d{2}(?:\D|$)|^(?:1\d|20)\d{2}[01]\d{3}$"
 _DAY_AND_YEAR = r"^\D*\d{1,2}\D+\d{1,2}\D+\d{2,4}$"
 _TURNED_ROUND = r"^\p{Lu}[\p{L}'’ -]+, (?:\p{Lu}[\p{L}.'’-]+ ?)+(?:\(.*\))?$"
 """`Abbott, John Joseph`: family name first."""
+_KANA = r"^[\p{Hiragana}\p{Katakana}ー・ ]+$"
 _ADDRESS = ("street", "city", "postcode")
 _NEVER_TWICE = 50
 """So many numbers, no two the same, are no numbers of houses."""
@@ -223,6 +224,11 @@ def _together(profiles: dict[str, Profile], found: dict[str, Guess]) -> dict[str
                 del result[name]
         elif guess.kind == "region" and p.share_in(vocabulary().roles["status_words"]) > 0.2:
             del result[name]
+    for kind in ("given_name", "family_name"):  # how a name is read is not a second name
+        same = [n for n, g in result.items() if g.kind == kind]
+        for name in same if any(profiles[n].share(_KANA) < 0.5 for n in same) else []:
+            if profiles[name].share(_KANA) > 0.9:
+                del result[name]
     regions = [n for n, g in result.items() if g.kind == "region"]
     for name in regions:  # `State` and `Region`: the finer one is the region
         if any(profiles[o].distinct > 3 * profiles[name].distinct for o in regions):

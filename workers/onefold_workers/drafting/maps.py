@@ -7,9 +7,12 @@ from typing import Any
 from onefold_workers.drafting.kinds import Guess
 from onefold_workers.drafting.profile import Profile
 from onefold_workers.drafting.roles import Roles, says_cents
+from onefold_workers.mapping_words import GRANTED
 
 Map = dict[str, Any]
 _MOST_PAYLOAD = 12
+_YES = ("1", "true", "yes", "y", "t", "True", "TRUE", "Yes", "YES", "Y")
+_NO = ("0", "false", "no", "n", "f", "False", "FALSE", "No", "NO", "N")
 _NO_KEY = (
     "no column is a key, so each row that lands counts once more, also one that came before: name a primaryKey, or see"
     " to it that each package brings new rows alone"
@@ -124,11 +127,10 @@ def _consent(guesses: dict[str, Guess], roles: Roles, index: int) -> tuple[Map, 
     fields |= {"data_use": {"constant": "marketing"}, "channel": {"constant": channel}}
     state: Map | str = wish.column
     if wish.refusal:
-        words = dict.fromkeys(("1", "true", "yes", "y", "t", "True", "TRUE", "Yes", "YES", "Y"), "REVOKED")
-        state = {
-            "column": wish.column,
-            "values": {**words, **dict.fromkeys(("0", "false", "no", "n", "f", "False", "FALSE", "No", "NO", "N"))},
-        }
+        yes = dict.fromkeys((*_YES, *wish.yes), "REVOKED")
+        state = {"column": wish.column, "values": {**yes, **dict.fromkeys((*_NO, *wish.no))}}
+    elif unknown := [word for word in wish.yes if word.lower() not in GRANTED]:
+        state = {"column": wish.column, "values": dict.fromkeys(unknown, "GRANTED")}
     fields |= {"state": state, "lawful_basis": {"constant": "consent"}}
     rules: Map = {"table": "consents"}
     if roles.updated:

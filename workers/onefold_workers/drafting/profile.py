@@ -38,11 +38,13 @@ class Profile:
     distinct: int
     month_first: bool = False
     """The table is one of those who write the month before the day."""
+    header: str | None = None
+    """What is read as its header where its name is not: of what stands inside an object."""
 
     @cached_property
     def words(self) -> tuple[str, ...]:
         """The header's words, folded."""
-        return tokens(self.name)
+        return tokens(self.name if self.header is None else self.header)
 
     @cached_property
     def compact(self) -> str:
@@ -87,6 +89,10 @@ class Profile:
     def share_in(self, known: frozenset[str]) -> float:
         """Share of values that are one of the words."""
         return _share(self.folded.is_in(list(known)))
+
+    def written_as(self, known: frozenset[str]) -> tuple[str, ...]:
+        """The values that are one of the words, as they are written, in order."""
+        return tuple(self.text.filter(self.folded.is_in(list(known))).unique().sort())
 
     def first_word_in(self, known: frozenset[str]) -> float:
         """Share of values whose first word is one of the words."""

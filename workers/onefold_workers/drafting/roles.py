@@ -12,9 +12,11 @@ from onefold_workers.drafting.profile import Profile
 from onefold_workers.drafting.vocabulary import longest, runs, tokens, vocabulary
 from onefold_workers.mapping_words import GRANTED, REVOKED
 
-_WISHES = frozenset(
-    {*GRANTED, *REVOKED, "no", "n", "false", "f", "0", "denied", "deny", "never", "nein", "non", "off"}
+_NO = frozenset(
+    {"no", "n", "false", "f", "0", "denied", "deny", "never", "nein", "non", "off", "nee", "nej", "nao", "nie"}
 )
+_INITIALS = frozenset("sojyn")
+"""`S`/`N`, `O`/`N`: a yes beside a no of one letter, and too short to be one anywhere else."""
 _PURCHASES = frozenset(
     [
         "transaction",
@@ -36,11 +38,16 @@ _CODE = r"^[\w.:/#-]{1,40}$"
 
 @dataclass(frozen=True)
 class Wish:
-    """A column that says what a person allowed: by which channel, and whether it speaks of refusing."""
+    """A column that says what a person allowed: by which channel, and whether it speaks of refusing.
+
+    `yes`, `no`: its values that say so, as they are written.
+    """
 
     column: str
     channel: str
     refusal: bool
+    yes: tuple[str, ...] = ()
+    no: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -325,15 +332,19 @@ def _wishes(free: dict[str, Profile]) -> tuple[Wish, ...]:
     for name, p in free.items():
         said = runs(p.words)
         refusal = bool(said & known.roles["refusal"])
-        if not (refusal or said & known.roles["consent"]) or p.distinct > 8 or p.share_in(_WISHES) < 0.8:
+        if not (refusal or said & known.roles["consent"]) or p.distinct > 8:
+            continue
+        initials = p.share_in(_INITIALS) == 1 and p.share_in(frozenset("n")) > 0
+        yes = frozenset(GRANTED) | ({"s", "o"} if initials else set())
+        if p.share_in(yes | {*REVOKED} | _NO) < 0.8:
             continue
         channel = next((c for c, words in known.channels.items() if said & words), "any")
-        found.append(Wish(name, channel, refusal))
+        found.append(Wish(name, channel, refusal, p.written_as(yes), p.written_as(_NO)))
     return tuple(found)
 
 
 def country_of(profiles: dict[str, Profile], guesses: dict[str, Guess]) -> str | None:
-    """The country that the table's regions or its only country stand for, if that is plain."""
+    """The country that the table's regions, its only country or its headers stand for, if that is plain."""
     from onefold_workers.cleaning.places import country as standard
     from onefold_workers.cleaning.words import REGIONS
 
@@ -352,4 +363,5 @@ def country_of(profiles: dict[str, Profile], guesses: dict[str, Guess]) -> str |
             best = max(shares, key=lambda c: shares[c])
             if shares[best] > 0.7:
                 return best
-    return None
+    named = {p.compact for p in profiles.values()}
+    return next((country for country, words in vocabulary().countries.items() if named & words), None)

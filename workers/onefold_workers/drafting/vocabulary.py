@@ -31,6 +31,7 @@ class Vocabulary:
     entities: dict[str, frozenset[str]]
     roles: dict[str, frozenset[str]]
     channels: dict[str, frozenset[str]]
+    countries: dict[str, frozenset[str]]
     values: dict[str, frozenset[str]]
 
 
@@ -40,11 +41,12 @@ def vocabulary() -> Vocabulary:
     text = (resources.files("onefold_workers.drafting") / "vocabulary.toml").read_text(encoding="utf-8")
     raw = tomllib.loads(text)
     flat = {
-        section: {name: frozenset(words.split()) for name, words in raw[section].items()}
-        for section in ("identifiers", "entities", "roles", "channels", "values")
+        section: {name: frozenset(folded(words).split()) for name, words in raw[section].items()}
+        for section in ("identifiers", "entities", "roles", "channels", "countries")
     }
+    flat["values"] = {name: frozenset(words.split()) for name, words in raw["values"].items()}
     kinds = {
-        kind: Words(frozenset(rule.get("words", "").lower().split()), frozenset(rule.get("exact", "").split()))
+        kind: Words(*(frozenset(folded(rule.get(w, "")).split()) for w in ("words", "exact")))
         for kind, rule in raw["kinds"].items()
     }
     return Vocabulary(kinds=kinds, **flat)

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from onefold_workers.cleaning import family_first
 from onefold_workers.identity.nicknames import nicknames
 from onefold_workers.identity.text import Codes, Values, folded, recode
 
@@ -42,7 +43,8 @@ class Names:
 def parsed(full: pl.Expr) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
     """Given name, family name and all tokens (list) of whole names such as `Dr. Ann B. Lee`, `Lee, Ann B.`.
 
-    A comma reverses the order, unless what follows it is a rank or suffix (`, Jr.`, `, 1st Baron …`).
+    Names in the scripts of Japan, China and Korea begin with the family's. A comma reverses the order, unless
+    what follows it is a rank or suffix (`, Jr.`, `, 1st Baron …`).
     """
     raw = full.str.slice(0, 320)
     after = folded(raw.str.extract(r",(.*)$", 1))
@@ -52,9 +54,10 @@ def parsed(full: pl.Expr) -> tuple[pl.Expr, pl.Expr, pl.Expr]:
     main = pl.when(turned).then(whole).otherwise(head)
     tokens = _clean(whole)
     core = _clean(main)
-    given = core.list.first()
+    leads = family_first(raw) & (core.list.len() > 1)
+    given = pl.when(leads).then(core.list.last()).otherwise(core.list.first())
     family = pl.when(turned).then(_clean(head).list.last()).when(core.list.len() > 1).then(core.list.last())
-    return given, family, tokens
+    return given, pl.when(leads).then(core.list.first()).otherwise(family), tokens
 
 
 def _clean(name: pl.Expr) -> pl.Expr:

@@ -17,11 +17,13 @@ import polars as pl
 
 from onefold_storage.keyed_hash import KeyedHash
 from onefold_storage.publications import SERVING_FORMAT
+from onefold_storage.survivors import survivors
 from onefold_workers.publication.bodies import interaction_blocks, profiles, ranked
-from onefold_workers.publication.frames import GoldFrames, identifiers, numbered, survivors
+from onefold_workers.publication.frames import GoldFrames, identifiers, numbered
 from onefold_workers.publication.permission_codes import PermissionCodes, encode
 
-_CHUNK = 50_000  # customers whose texts are in memory at a time
+CHUNK = 50_000
+"""Customers whose texts are in memory at a time."""
 
 _TABLES = """
 CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -102,7 +104,7 @@ def _interactions_and_profiles(
     packed = ((customer, block, zlib.compress(body.encode(), 1)) for customer, block, body in blocks.iter_rows())
     _fill(file, "interactions", packed)
     why = permission.codes
-    for part in ids.iter_slices(_CHUNK):
+    for part in ids.iter_slices(CHUNK):
         chosen = part.select("golden_id")
 
         def mine(frame: pl.DataFrame, chosen: pl.DataFrame = chosen) -> pl.DataFrame:
@@ -125,12 +127,13 @@ def _interactions_and_profiles(
 
 
 def _lookups(file: sqlite3.Connection, gold: GoldFrames, ids: pl.DataFrame, hashed: KeyedHash) -> dict[str, int]:
-    merged = survivors(gold.history, gold.customers)
+    known = gold.customers["golden_id"]
+    merged = survivors(gold.history, known).filter(pl.col("survivor").is_in(known.implode()))
     _fill(file, "merged", merged)
-    known = identifiers(gold).join(ids, on="golden_id")
-    pairs = zip(known["kind"].to_list(), known["value"].to_list(), strict=True)
+    found = identifiers(gold).join(ids, on="golden_id")
+    pairs = zip(found["kind"].to_list(), found["value"].to_list(), strict=True)
     hashes = [bytes.fromhex(hashed.of(kind, value)) for kind, value in pairs]
-    index = known.select(pl.Series("hash", hashes, dtype=pl.Binary), "customer").unique().sort("hash", "customer")
+    index = found.select(pl.Series("hash", hashes, dtype=pl.Binary), "customer").unique().sort("hash", "customer")
     _fill(file, "identifiers", index)
     parts = ("given_name", "middle_name", "family_name", "full_name", "organisation")
     names = gold.customers.select("golden_id", name=pl.concat_str(parts, separator=" ", ignore_nulls=True))

@@ -20,7 +20,7 @@ _MOST = 254
 @dataclass(frozen=True)
 class PermissionCodes:
     """`uses`: data_use, channel, use (its place, from 0); `reasons`: name by number; `grid`: one row per customer
-    and use with allowed, lawful_basis, reason, code; `codes`: customer, why (binary).
+    and use with allowed, lawful_basis, reason, contact_points, code; `codes`: customer, why (binary).
     """
 
     uses: pl.DataFrame

@@ -23,7 +23,7 @@ class FileOptions(PacedOptions):
     `header`: column names for a CSV file that has no header line.
     `skip_lines`: of CSV and Excel; lines, or rows of the sheet, above the header (a title, a date).
     `attachments`: of mailboxes, a row an attachment instead of a row a mail; each is a document.
-    `records`: for JSON, the key of the array that holds the rows.
+    `records`: for JSON, the key of the array that holds the rows, such as `data.customers`.
     `max_bytes`: for JSON and Excel documents, which are read whole. `max_row_bytes`: of one row of text.
     `sheet`: of Excel; by default the first one.
     `storage`: credentials of files that lie elsewhere, secrets by name. `max_fetched_bytes`: of one of those.

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import csv as arrow_csv
 
 from onefold_storage.deliveries import BadRow, Batch
@@ -25,7 +26,8 @@ def read(file: InputFile, options: FileOptions, expected: tuple[str, ...]) -> It
     """The file's rows as strings, in batches of about 4 MB of text.
 
     Rows with more or fewer fields than the header, with an unclosed quote, longer than `max_row_bytes`, or
-    that are not text come as bad rows: `ragged`, `quote`, `too_long`, `encoding`.
+    that are not text come as bad rows: `ragged`, `quote`, `too_long`, `encoding`; so does a header line that is
+    repeated further down, where files were put one after the other: `header`.
 
     Raises:
         BadInput: empty file, or a header that is missing, empty, doubled or not text.
@@ -84,7 +86,7 @@ class _Parser:
             over = len(data) - whole
             if not over or not (final or over > self.limit):
                 table = self._arrow(data[:whole], newlines, 1 << 20)
-                if table is not None:
+                if table is not None and self._headers(table) is None:
                     self.rest = data[whole:]
                     if table.num_rows:
                         yield self.batch(table, None, [])
@@ -108,11 +110,22 @@ class _Parser:
         self.line += 1
         return self.batch(self.nothing, [], [bad])
 
-    def _bad(self, rule: str, problem: str, row: Row) -> BadRow:
-        message = f"{self.file.name}: row {self.row + 1} (line {self.line + row.line + 1}): {problem}"
-        bad = BadRow(self.row, rule, message, row.raw)
-        self.row += 1
-        return bad
+    def _bad(self, rule: str, problem: str, row: Row, at: int | None = None) -> BadRow:
+        """A bad row; `at` is its number where it was counted before, else it is the next."""
+        number = self.row if at is None else at
+        message = f"{self.file.name}: row {number + 1} (line {self.line + row.line + 1}): {problem}"
+        self.row += at is None
+        return BadRow(number, rule, message, row.raw)
+
+    def _headers(self, table: pa.Table) -> pa.Array | None:
+        """Which rows say the header once more; None where none does, which the first column mostly tells alone."""
+        same: pa.Array | None = None
+        for name in self.names:
+            told = pc.fill_null(pc.equal(table.column(name), name), False).combine_chunks()
+            same = told if same is None else pc.and_(same, told)
+            if not pc.any(same, min_count=0).as_py():
+                return None
+        return same
 
     def _slowly(self, data: bytes, final: bool) -> Batch:
         """Row by row: which are bad is found here, what the good ones say is still read by Arrow."""
@@ -139,6 +152,14 @@ class _Parser:
             raise self.file.bad(
                 f"rows {ids[0] + 1} to {ids[-1] + 1}: two parsers disagree; this is a defect of onefold"
             )
+        repeated = self._headers(table)
+        if repeated is not None:
+            problem = "expected a row, found the header line again"
+            places = np.flatnonzero(repeated.to_numpy(zero_copy_only=False))
+            bad.extend(self._bad("header", problem, good[at], ids[at]) for at in places)
+            kept = pc.invert(repeated)
+            table, ids = table.filter(kept), pa.array(ids, pa.int64()).filter(kept).to_pylist()
+            bad.sort(key=lambda b: b.row_id)
         batch = self.batch(table, ids, bad)
         self.line += line_count(data[: len(data) - len(self.rest)])
         return batch

@@ -25,16 +25,18 @@ _ROWS = 20_000
 _DECODER = json.JSONDecoder(parse_int=float)
 _WHITE = re.compile(r"[ \t\n\r]*")
 _COMMA = re.compile(r"[ \t\n\r]*,[ \t\n\r]*")
-_FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,40}")
+_FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,40}(?:\.[A-Za-z_][A-Za-z0-9_]{0,40})*")
 _LISTED = 10
+_DEEPEST = 4
 _ONE_LINE = str.maketrans("\r\n", "  ")
 
 
 def read(file: InputFile, options: FileOptions, expected: tuple[str, ...]) -> Iterator[Batch]:
     """The elements of the document's array as rows of strings; elements that are no object come as bad rows.
 
-    Of an object its one array is taken, or the one that the option `records` names. A file of several objects
-    one after the other is NDJSON under another name, and read as that. `line` in messages is the element's place.
+    Of an object its one array is taken, or the one that the option `records` names (`data.rows` inside another).
+    A file of several objects one after the other is NDJSON under another name, and read as that. `line` in messages
+    is the element's place.
 
     Raises:
         BadInput: empty, larger than `max_bytes`, not JSON, or without an array to take.
@@ -96,13 +98,15 @@ def _array(text: str, file: InputFile, options: FileOptions) -> int:
         return at
     arrays: dict[str, int] = {}
     if text[at] == "{":
-        arrays = dict(_arrays(text, at))
+        arrays = dict(_arrays(text, at, 1))
+        if options.records not in arrays and (options.records is not None or len(arrays) != 1):
+            arrays = dict(_arrays(text, at, _DEEPEST))
+        elif options.records is None:
+            return next(iter(arrays.values()))
     if options.records is not None:
         if options.records in arrays:
             return arrays[options.records]
         raise file.bad(f"expected an array under {options.records!r}, found arrays under {_listed(arrays)}")
-    if len(arrays) == 1:
-        return next(iter(arrays.values()))
     problem = f"expected an array of objects, or an object with one array; found arrays under {_listed(arrays)}"
     raise file.bad(f"{problem}; name one with the option `records`" if arrays else problem)
 
@@ -113,8 +117,8 @@ def _listed(arrays: dict[str, int]) -> str:
     return ", ".join([*plain, "others"] if len(plain) < len(arrays) else plain) or "no key"
 
 
-def _arrays(text: str, at: int) -> Iterator[tuple[str, int]]:
-    """Keys and places of the arrays among the members of the object that begins at `at`."""
+def _arrays(text: str, at: int, depth: int) -> Iterator[tuple[str, int]]:
+    """Keys and places of the arrays in the object that begins at `at`, and of those in objects in it: `data.rows`."""
     at = _skip(text, at + 1)
     while text[at : at + 1] != "}":
         if text[at : at + 1] != '"':
@@ -125,6 +129,8 @@ def _arrays(text: str, at: int) -> Iterator[tuple[str, int]]:
             yield key, at
             ((_, at),) = deque(_spans(text, at), maxlen=1)
         else:
+            if text[at : at + 1] == "{" and depth > 1:
+                yield from ((f"{key}.{inner}", place) for inner, place in _arrays(text, at, depth - 1))
             at = _DECODER.raw_decode(text, at)[1]
         at = _skip(text, at)
         if text[at : at + 1] != "}":
