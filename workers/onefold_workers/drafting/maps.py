@@ -6,7 +6,7 @@ from typing import Any
 
 from onefold_workers.drafting.kinds import Guess
 from onefold_workers.drafting.profile import Profile
-from onefold_workers.drafting.roles import Roles, says_cents
+from onefold_workers.drafting.roles import Roles
 from onefold_workers.mapping_words import GRANTED
 
 Map = dict[str, Any]
@@ -70,13 +70,13 @@ def _interactions(
         remarks.append(
             f"{roles.amount} is read as hundredths: without `unit`, where it already is in whole currency"
         )
-    elif roles.amount and says_cents(profiles[roles.amount]):
+    elif roles.says_cents:
         remarks.append(
             f"{roles.amount} is named after hundredths and has fractions, so it is read as whole currency"
         )
     if roles.unit_price:
         remarks.append(f"{roles.amount} looks like the price of one: the amount should be what the line cost")
-    if roles.kind and roles.amount and not profiles[roles.kind].share_in(frozenset({"purchase"})):
+    if roles.kind and roles.amount and not roles.kind_is_told:
         remarks.append(
             f"purchase? There is money in {roles.amount}: give the words of {roles.kind} that mean one the value"
             " `purchase`, else no model counts it"
