@@ -53,18 +53,24 @@ def gold() -> GoldFrames:
     return made_up["without"](frames, **changed)
 
 
-@pytest.fixture
-def home(tmp_path: Path, gold: GoldFrames) -> Iterator[Installation]:
+def _filled(gold: GoldFrames, **settings: Any) -> Installation:
     """Their lake."""
-    opened = Installation(StorageSettings(home=tmp_path / "home", now=made_up["NOW"]))
-    opened.settings.workspace_folder.mkdir(parents=True)
-    (opened.settings.workspace_folder / "onefold.yaml").write_text("name: test\n")
+    made = Installation(StorageSettings(now=made_up["NOW"], **settings))
+    made.settings.workspace_folder.mkdir(parents=True)
+    (made.settings.workspace_folder / "onefold.yaml").write_text("name: test\n")
     for name in TABLES:
         table = getattr(schema, name.upper())
         rows = getattr(gold, name)
         needed = {c: v for c, v in made_up["RECORD"].items() if c in rows.columns}
         filled = rows.with_columns(pl.col(c).fill_null(pl.lit(v)) for c, v in needed.items())
-        opened.lake.append(table.name, opened.lake.frame_to_arrow(table.name, filled))
+        made.lake.append(table.name, made.lake.frame_to_arrow(table.name, filled))
+    return made
+
+
+@pytest.fixture
+def home(tmp_path: Path, gold: GoldFrames) -> Iterator[Installation]:
+    """Their lake in a folder."""
+    opened = _filled(gold, home=tmp_path / "home")
     yield opened
     opened.ledger.close()
 
@@ -75,7 +81,9 @@ def _published(home: Installation, partitions: int) -> Publication:
 
 
 def _file(home: Installation, published: Publication) -> bytes:
-    return Path(home.lake.objects.path(f"publications/{published.version}/{SERVING_FILE}")).read_bytes()
+    data = home.lake.objects.get(f"publications/{published.version}/{SERVING_FILE}")
+    assert data is not None
+    return data
 
 
 def _rows(home: Installation, published: Publication) -> list[list[Any]]:
@@ -118,6 +126,15 @@ def test_more_rows_than_are_read_at_a_time_come_in_order(
     monkeypatch.setattr(shares, "_TOGETHER", 35)
     made = _published(home, 5)
     assert _file(home, made) == _as_in_memory(home, made, gold, tmp_path / "in_memory")
+
+
+@pytest.mark.needs_minio
+def test_in_a_bucket_the_bytes_are_the_same(gold: GoldFrames, tmp_path: Path, bucket: dict[str, Any]) -> None:
+    home = _filled(gold, home=tmp_path / "home", **bucket)
+    made = _published(home, 3)
+    assert _file(home, made) == _as_in_memory(home, made, gold, tmp_path / "in_memory")
+    assert not home.lake.objects.keys(shares.AREA)
+    home.ledger.close()
 
 
 def test_the_client_reads_no_customers_rows_and_leaves_no_share(
