@@ -140,7 +140,17 @@ def _permissions(base: pl.DataFrame) -> pl.DataFrame:
         .otherwise(pl.lit("granted"))
     )  # fmt: skip
     made = base.join(uses, how="cross").with_columns(reason=reason, lawful_basis=pl.lit("consent"))
-    return frame(PERMISSIONS, made.with_columns(allowed=pl.col("reason") == "granted").to_dict())
+    made = made.with_columns(allowed=pl.col("reason") == "granted")
+    allowed, channel = pl.col("allowed"), pl.col("channel")
+    points = (
+        pl.when(channel == "phone")
+        .then(pl.concat_list("phone"))
+        .when(channel == "email")
+        .then(pl.concat_list("email"))
+    )
+    closed = ~allowed & (channel != "post")
+    points = pl.when(closed).then(pl.lit([], dtype=pl.List(pl.String))).otherwise(points)
+    return frame(PERMISSIONS, made.with_columns(contact_points=points).to_dict())
 
 
 def _consents(base: pl.DataFrame) -> pl.DataFrame:
@@ -269,6 +279,7 @@ def facts() -> dict[str, Any]:
     )
     return {
         "as_of": NOW.isoformat(),
+        "currency": "USD",
         "sources": [
             {
                 "source": name,

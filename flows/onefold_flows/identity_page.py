@@ -28,6 +28,7 @@ def identity_page(report: dict[str, Any], why: str | None = None) -> str:
                 *([f"customers {k}", v] for k, v in (report.get("changes") or {}).items()),
                 *([f"drift of {k}", v] for k, v in (report.get("drift") or {}).items()),
                 *(["retraining is advised", said] for said in report.get("retraining") or []),
+                *(["a scheme is mistaken", said] for said in report.get("mistaken_schemes") or []),
             ],
         ),
         "### Pairs by blocking rule",

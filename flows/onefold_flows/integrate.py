@@ -42,13 +42,14 @@ def integrate_stage(retrain: bool = False, accept_changes: bool = False) -> Outc
             "customers": resolved.customers,
             "orphans": gathered.orphans,
             "rebuilt": rebuilt,
-            "identity": {k: resolved.report.get(k) for k in ("changes", "drift", "retraining")},
+            "identity": {k: resolved.report.get(k) for k in ("changes", "drift", "retraining", "mistaken_schemes")},
         }
         page = table(["table", "rows added"], [[k, v] for k, v in mapped.added.items()])
         line = f"{resolved.records:,} records are {resolved.customers:,} customers"
         line += "" if resolved.changed or rebuilt else " (unchanged)"
         for source, count in mapped.untimed.items():
             line += f"; {count:,} rows of {source} are no interactions: their time is absent or cannot be read"
+        line += "".join(f"; {said}" for said in resolved.report.get("mistaken_schemes") or [])
         return Outcome(facts, line, page + identity_page(resolved.report))
 
     return run_stage("integrate", body)

@@ -21,6 +21,7 @@ from onefold.commands import (
     keys,
     listen,
     maintain,
+    rollback,
     serve,
     silos,
     sources,
@@ -60,6 +61,7 @@ app.command("demo")(demo.demo)
 app.add_typer(sources.app, name="source", help="Draft and check data contracts.")
 for name, command in flows.COMMANDS.items():
     app.command(name)(command)
+app.command("rollback")(rollback.rollback)
 app.command("sources")(silos.sources)
 app.add_typer(failed.app, name="failed", help="Rows that broke their contract: list, show, replay.")
 app.command("maintain")(maintain.maintain)

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from onefold.standing_permissions import with_wishes
 from onefold_storage.as_of import as_of
 from onefold_storage.household import household_of
 from onefold_storage.installation import Installation
@@ -29,6 +30,7 @@ from onefold_storage.schema import (
     TRAITS,
 )
 from onefold_storage.survivors import survivor
+from onefold_storage.wish_consents import consents_of
 
 _COMPUTED = {"scores": SCORES, "offers": OFFERS, "traits": TRAITS, "segments": SEGMENTS}
 
@@ -37,9 +39,10 @@ _COMPUTED = {"scores": SCORES, "offers": OFFERS, "traits": TRAITS, "segments": S
 class CustomerView:
     """One customer. `golden_id` is the one that answers, `asked` the one that was asked for.
 
-    `profile`: the golden record by column. `records`: contact records. `permissions`: by data use and channel.
-    As of a moment, profile and permissions are worked out from the records and consents of then; `scores`,
-    `offers`, `traits` and `segments` are those whose cut-off is not after it. `history`: merges and splits.
+    `profile`: the golden record by column. `records`: contact records. `permissions`: by data use and channel, closed
+    where a wish in the ledger forbids (`live`). As of a moment, profile and permissions are worked out from the
+    records, consents and wishes of then; `scores`, `offers`, `traits` and `segments` are those whose cut-off is not
+    after it. `history`: merges and splits.
     `household`: its `household_id` and `members` (golden IDs); None for who lives with nobody known.
     """
 
@@ -81,6 +84,8 @@ def customer_view(installation: Installation, golden_id: str, at: datetime | Non
         allowed = lake.scan(PERMISSIONS.name).filter(pl.col("golden_id") == standing).collect()
     else:
         profiles, allowed = _then(installation, records, owned[INTERACTIONS.name], at)
+    wishes = installation.ledger.wishes.standing(at)
+    allowed = with_wishes(allowed, records, family, wishes, installation.keyed_hash)
     return CustomerView(
         golden_id=standing,
         asked=golden_id,
@@ -97,9 +102,12 @@ def customer_view(installation: Installation, golden_id: str, at: datetime | Non
 
 
 def _owned(lake: Lake, name: str, keys: pl.Series, at: datetime | None) -> pl.DataFrame:
-    """Rows that belong to the contact records, the oldest first."""
-    rows = lake.scan(name).filter(pl.col("contact_key").is_in(keys.implode()))
-    return as_of(name, rows, at).sort("effective_at", "record_key").collect()
+    """Rows that belong to the contact records, the oldest first; a later version may name another one, or none."""
+    theirs = pl.col("contact_key").is_in(keys.implode())
+    rows = lake.scan(name)
+    named = rows.filter(theirs).select("record_key").unique()
+    held = as_of(name, rows.join(named, on="record_key", how="semi"), at).filter(theirs)
+    return held.sort("effective_at", "record_key").collect()
 
 
 def _computed(lake: Lake, name: str, golden_id: str, at: datetime | None) -> pl.DataFrame:
@@ -121,7 +129,9 @@ def _then(
         pl.col("effective_at").min().alias("first_seen"), last_seen=pl.col("effective_at").max()
     )
     seen = seen.with_columns(golden_id=pl.lit(records["golden_id"].first(), pl.String))
-    consents = installation.lake.scan(CONSENTS.name).filter(pl.col("effective_at") <= at).collect()
+    landed = installation.lake.scan(CONSENTS.name).filter(pl.col("effective_at") <= at).collect()
+    expressed = consents_of(installation.ledger.wishes, records, installation.keyed_hash, at)
+    consents = pl.concat([landed, expressed], how="diagonal")
     uses = DataUses.of(workspace.yaml("data_uses"), str(workspace.folder / "data_uses.yaml"))
     contracts = workspace.contracts()
     said = as_of(OVERRIDES.name, installation.lake.scan(OVERRIDES.name), at).collect()

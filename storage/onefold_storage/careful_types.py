@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 
 from onefold_storage.contracts import ContractColumn
-from onefold_storage.local_time import localise
+from onefold_storage.local_time import in_format, localise
 from onefold_storage.plain_numbers import plain_number
 from onefold_storage.row_text import frame_of, text_of
 
@@ -76,10 +76,8 @@ def _text(column: ContractColumn, zone: str, locale: str | None) -> pl.Expr:
 
 
 def _moment(value: pl.Expr, form: str | None, zone: str) -> pl.Expr:
-    if form and "%z" in form:
-        return value.str.to_datetime(form, strict=False, time_zone="UTC", time_unit="us")
     if form:
-        return localise(value.str.to_datetime(form, strict=False, time_unit="us"), zone)
+        return in_format(value, form, zone)
     utc = value.str.replace(r"[Zz]$", "+00:00")
     zoned = [utc.str.to_datetime(f, strict=False, time_zone="UTC", time_unit="us") for f in _ZONED]
     naive = [value.str.to_datetime(f, strict=False, time_unit="us") for f in _TIMES]

@@ -32,7 +32,7 @@ MOST = 500
 """Files of a bin at most."""
 _THREADS = 8
 KEPT = (LINKS.name,)
-"""Written whole each time, and its version numbers what happened: it is left alone."""
+"""Written whole each time: there is nothing to put together."""
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,9 @@ def _write(lake: Lake, name: str, files: list[SmallFile]) -> int:
     now = int(SystemClock().now().timestamp() * 1000)  # retention is counted by the machine's clock
     actions: list[AddAction | RemoveAction] = [RemoveAction(f.path, False, now, f.size, partition) for f in files]
     actions += [AddAction(p.path, p.size, p.partition, now, False, p.stats) for p in parts]
-    inputs = lake.inputs(name)
-    lake.handle(name).create_write_transaction(
+    inputs, table = lake.inputs(name), lake.handle(name)
+    lake.must_hold(name)
+    table.create_write_transaction(
         actions,
         "append",
         shape.schema,

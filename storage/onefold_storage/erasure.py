@@ -17,6 +17,7 @@ from onefold_storage.person import Person, find_person
 from onefold_storage.places import PLACES, table_of
 from onefold_storage.rescanning import Terms, rescan
 from onefold_storage.schema import CONTACT_RECORDS, LINKS
+from onefold_storage.spool_erasing import rescan_spool
 from onefold_storage.sweeping import sweep
 
 _LAST = (CONTACT_RECORDS.name, LINKS.name)
@@ -30,7 +31,8 @@ class Receipt:
 
     `places`: what was removed by place: rows, objects or files. `files`: old files that went with them.
     `suppressed`: identifiers that may not land again. `shared`: identifiers left out because other customers carry
-    them too. `scanned`: objects decoded afterwards; `left`: keys of those that still hold the person, none at best.
+    them too. `scanned`: objects decoded afterwards, and files of the write-ahead log; `left`: those that still hold
+    the person, none at best.
     `versions`: what a bucket that somebody versions had kept of objects that were replaced or deleted.
     """
 
@@ -73,10 +75,12 @@ def _erase(installation: Installation, golden_id: str, now: datetime, actor: str
     files += _abandoned(installation)
     versions = installation.lake.objects.forget_versions()
     scanned, left = rescan(installation.lake.objects, Terms.of(person.identifiers))
+    waiting, unsent = rescan_spool(installation, person)
     receipt = Receipt(
-        person.golden_id, now, places, files, len(person.identifiers), person.shared, scanned, tuple(left), versions
-    )
-    detail = asdict(receipt) | {"erased_at": now.isoformat(), "left": list(left)}
+        person.golden_id, now, places, files, len(person.identifiers), person.shared, scanned + waiting,
+        (*left, *unsent), versions,
+    )  # fmt: skip
+    detail = asdict(receipt) | {"erased_at": now.isoformat(), "left": list(receipt.left)}
     ledger.audit.add(actor, ERASED, person.golden_id, detail)
     installation.law.copy()
     ledger.settle()

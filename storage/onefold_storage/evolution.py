@@ -51,6 +51,7 @@ def bronze_shape(lake: Lake, contract: Contract) -> TableShape:
     if added:
         with lake.lock(contract.bronze):
             table = lake.handle(contract.bronze)
+            lake.must_hold(contract.bronze)
             table.alter.add_columns(list(Schema.from_arrow(pa.schema(added)).fields))
             if lake.objects.local:
                 lake.objects.sync(f"{contract.bronze}/_delta_log/{lake.version(contract.bronze):020d}.json")

@@ -9,7 +9,6 @@ versions.
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -25,7 +24,7 @@ from deltalake.transaction import AddAction, RemoveAction
 from onefold_storage.errors import BadInput, NotFound
 from onefold_storage.faults import told
 from onefold_storage.heads import FileHeads, TableHeads, heads_for
-from onefold_storage.locks import AdvisoryLocks, FileLocks, locks_for
+from onefold_storage.locks import AdvisoryLocks, FileLocks, StillHeld, locks_for
 from onefold_storage.objects import Objects
 from onefold_storage.opening import Opening
 from onefold_storage.partitions import split
@@ -56,7 +55,7 @@ class Lake:
         self.heads = heads
         self._opening = Opening(root, storage_options, self.objects, heads)
         self._locks = locks
-        self._held: Counter[str] = Counter()
+        self._held: dict[str, StillHeld] = {}
         self._kept = _Kept()
 
     @classmethod
@@ -72,27 +71,30 @@ class Lake:
 
         Raises:
             Conflict: another process held it all that time.
+            Unavailable: it was lost on the way.
         """
-        with self._locks.hold(name, timeout):
-            self._held[name] += 1
-            self._kept.held[name] += 1
+        with self._locks.hold(name, timeout) as still_held:
+            self._held[name] = self._kept.held[name] = still_held
             try:
                 yield
             finally:
-                self._held[name] -= 1
-                self._kept.held[name] -= 1
+                del self._held[name], self._kept.held[name]
 
     def must_hold(self, name: str) -> None:
-        """Refuse to change a table whose lock this lake does not hold.
+        """Refuse to change a table whose lock this lake does not hold; asked right before each change.
 
         Object storage does not stand in for the lock: on a cluster of several pools two conditional puts of one new
-        key may both succeed, each in a pool of its own, and one of two commits is lost.
+        key may both succeed, each in a pool of its own, and one of two commits is lost. The locks that this thread
+        holds around the table's are asked as well: what they guard may be another's by now.
 
         Raises:
             RuntimeError: the caller forgot the lock.
+            Unavailable: a lock was lost since it was taken, which costs a round trip a lock to find out.
         """
-        if not self._held[name]:
+        if name not in self._held:
             raise RuntimeError(f"{name}: is written to without its lock; wrap it in `with lake.lock({name!r})`")
+        for still_held in {**self._kept.held, name: self._held[name]}.values():
+            still_held()
 
     # reading
 
@@ -105,7 +107,7 @@ class Lake:
         """
         if version is not None:
             return self._opening.at(name, version)
-        table = self._opening.newest(name, self._kept.tables.get(name), held=self._kept.held[name] > 0)
+        table = self._opening.newest(name, self._kept.tables.get(name), held=name in self._kept.held)
         if name in self._kept.tables:
             self._kept.tables[name] = table
         return table
@@ -262,7 +264,7 @@ class Lake:
         `inputs`: fingerprint of what the rows were computed from, for `inputs()`.
 
         Raises:
-            Unavailable: a part is not there or not whole.
+            Unavailable: a part is not there or not whole, or the lock was lost.
             BadInput: a part has another schema, or is of another partition than the one replaced.
         """
         self.must_hold(name)
@@ -284,6 +286,7 @@ class Lake:
             app_transactions=[Transaction(*transaction)] if transaction else None,
         )
         filters = [(k, "=", v) for k, v in replace.items()] if isinstance(replace, dict) else None
+        self.must_hold(name)  # looking at the parts takes time
         try:
             table.create_write_transaction(
                 adds,
@@ -384,4 +387,4 @@ class _Kept(threading.local):
 
     def __init__(self) -> None:
         self.tables: dict[str, DeltaTable | None] = {}
-        self.held: Counter[str] = Counter()
+        self.held: dict[str, StillHeld] = {}

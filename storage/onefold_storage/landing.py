@@ -212,9 +212,10 @@ class Lander:
     def _forget_abandoned(self, source: str, seq: int) -> None:
         """Failed events of a package that reached this seq but was never committed are told anew."""
         if self._lake.transaction(FAILED_EVENTS.name, f"{APP}:{source}") >= seq:
-            self._lake.must_hold(FAILED_EVENTS.name)
             predicate = f"source = '{source}' AND package_id >= '{source}-{seq:08d}'"
-            self._lake.handle(FAILED_EVENTS.name).delete(predicate)
+            table = self._lake.handle(FAILED_EVENTS.name)
+            self._lake.must_hold(FAILED_EVENTS.name)
+            table.delete(predicate)
 
 
 def _told(counts: _Counts, vanished: int, columns: str | None) -> str | None:

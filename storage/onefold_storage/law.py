@@ -286,8 +286,7 @@ def _merge(connection: Connection, table: Table, rows: tuple[Row, ...]) -> int:
         return 0
     taken = {r["id"] for r in lacking} & standing.keys() if name == "id" else set()
     if table is wishes:  # the order of wishes counts: what was recorded since the loss comes last, all of it
-        known, last = {r["id"] for r in rows}, max(r["id"] for r in rows)
-        taken |= {i for i in standing if i not in known and i <= last}
+        taken |= standing.keys() - {r["id"] for r in rows}
     moved = [standing[i] for i in sorted(taken)]
     for row in moved:
         connection.execute(table.delete().where(table.c.id == row["id"]))

@@ -52,7 +52,7 @@ class Books:
     @cached_property
     def requests(self) -> Requests:
         """Requests that landed under their sender's key."""
-        return Requests(self._access, self._clock)
+        return Requests(self._access)
 
     @cached_property
     def bookmarks(self) -> Bookmarks:

@@ -94,7 +94,7 @@ class Packages:
             values = {c.name: getattr(package, c.name) for c in load_packages.c}
             connection.execute(load_packages.insert().values(**values))
             if package.seq is not None:
-                keep(connection, package.source, package.content, package.committed_at, package.requests)
+                keep(connection, package.source, package.content, package.requests)
 
     def last_seq(self, source: str) -> int:
         """The last committed package of a source; 0 where there is none."""

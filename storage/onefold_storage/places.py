@@ -44,8 +44,9 @@ _TABLES = (
     Place("table", "gold/customers", "golden records", erasers.customers),
     *(
         Place("table", f"gold/{name}", "what was computed about a customer", erasers.customers)
-        for name in ("traits", "segments", "features/*", "scores", "offers", "permissions")
+        for name in ("traits", "segments", "features/*", "scores", "offers")
     ),
+    Place("table", "gold/permissions", "who may be contacted, and by which contact points", erasers.customers),
     *(
         Place("table", f"silver/{name}", "records in canonical form", erasers.records)
         for name in ("relations", "interactions", "cases", "documents", "consents", "accounts", "items")
@@ -83,6 +84,7 @@ _OBJECTS = (
         Place("objects", f"identity/{name}.json", "none: parameters and figures of identity resolution")
         for name in ("model", "report", "held", "quality", "kept")
     ),
+    Place("objects", "mapping/*", "none: counts of rows by source"),
     Place("objects", "models/*", "none: parameters and figures of models"),
 )
 _HASHES = "none in clear: keyed hashes of identifiers, which keep erased people from landing and wishes in force"

@@ -24,7 +24,7 @@ from onefold_storage.objects import Objects
 ROOT = "publications"
 SERVING_FILE = "serving.sqlite"
 """The name of the serving file in a publication."""
-SERVING_FORMAT = 1
+SERVING_FORMAT = 2
 """Version of the serving file's layout; a reader refuses another."""
 INTERACTION_BLOCK = 50
 """The serving file keeps a customer's interactions in blocks of so many, newest first."""
@@ -109,7 +109,8 @@ class Publications:
         """
         data = self._objects.get(f"{ROOT}/{version}/manifest.json")
         if data is None:
-            raise NotFound(f"no publication {version}")
+            there = ", ".join(reversed(self._objects.folders(ROOT))) or "none"
+            raise NotFound(f"no publication {version}; there are: {there}")
         facts = orjson.loads(data)
         files = {name: StoredFile(**f) for name, f in facts["files"].items()}
         return Publication(facts["version"], datetime.fromisoformat(facts["built_at"]), files, facts["facts"])
@@ -124,24 +125,17 @@ class Publications:
                 continue
         return found
 
-    def rollback(self) -> Publication:
-        """Serve the version before the current one again.
+    def before(self, current: Publication) -> Publication:
+        """What can be gone back to: the newest that is older than the current one, or than what it serves again.
 
         Raises:
             Conflict: there is none left.
         """
-        with self._hold():
-            pointer = self.pointer()
-            left = list(pointer.previous) if pointer else []
-            while left:
-                version = left.pop(0)
-                try:
-                    back = self.get(version)
-                except NotFound:
-                    continue
-                self._point(Pointer(version, tuple(left)))
-                return back
-        raise Conflict("no earlier publication to go back to; publish a new one instead")
+        origin = current.facts.get("rollback_of", current.version)
+        found = next((p for p in self.list() if p.version < origin), None)
+        if found is None:
+            raise Conflict("no earlier publication to go back to; publish a new one instead")
+        return found
 
     def prune(self, keep: int = 3) -> tuple[str, ...]:
         """Delete all but the current version and the newest `keep`, and broken uploads; gives what went."""
@@ -176,6 +170,20 @@ class Publications:
                 if other.is_dir() and other.name != publication.version:
                     shutil.rmtree(other, ignore_errors=True)
         return found
+
+    def copy(self, publication: Publication, folder: Path) -> dict[str, Path]:
+        """A copy of every file of a publication in a folder, checked, to be changed there.
+
+        Raises:
+            Unavailable: a file is missing or differs from its checksum.
+        """
+        copies = {}
+        for name, expected in publication.files.items():
+            copies[name] = folder / name
+            self._download(f"{ROOT}/{publication.version}/{name}", copies[name])
+            if _sum(copies[name]) != expected:
+                raise Unavailable(f"publication {publication.version}: {name} differs from its checksum")
+        return copies
 
     def _next(self, sums: Mapping[str, StoredFile]) -> str:
         numbers = [int(v.split("-")[0]) for v in self._objects.folders(ROOT) if v.split("-")[0].isdigit()]

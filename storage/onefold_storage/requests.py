@@ -1,17 +1,18 @@
 """Requests that landed under their sender's key: the copy that is quick to ask; the manifests have the truth.
 
-Kept for some days (`ONEFOLD_INGEST_KEY_DAYS`); a key that comes again after that is a new request.
+Kept for some days (`ONEFOLD_INGEST_KEY_DAYS`) of the machine's clock, whatever the platform's is; a key that comes
+again after that is a new request.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import Connection, select
 
-from onefold_storage.clock import Clock
+from onefold_storage.clock import SystemClock
 from onefold_storage.deliveries import Request
 from onefold_storage.ledger_access import Access
 from onefold_storage.ledger_tables import ingest_requests
@@ -30,8 +31,8 @@ class Landed:
 class Requests:
     """The book of requests that landed under a key."""
 
-    def __init__(self, access: Access, clock: Clock) -> None:
-        self._access, self._clock = access, clock
+    def __init__(self, access: Access) -> None:
+        self._access = access
 
     def find(self, source: str, keys: Collection[str]) -> dict[str, Landed]:
         """Those of these keys that have landed, by key."""
@@ -46,15 +47,14 @@ class Requests:
 
     def forget(self, days: float) -> int:
         """Forget those that landed longer ago than this; gives how many."""
-        before = self._clock.now() - timedelta(days=days)
+        before = SystemClock().now() - timedelta(days=days)
         with self._access.write() as connection:
             return connection.execute(ingest_requests.delete().where(ingest_requests.c.at < before)).rowcount
 
 
-def keep(
-    connection: Connection, source: str, content: str, at: datetime | None, requests: Iterable[Request]
-) -> None:
+def keep(connection: Connection, source: str, content: str, requests: Iterable[Request]) -> None:
     """Keep the requests of a committed package; a key that stands stays, since the first has landed."""
+    at = SystemClock().now()
     by_key = {r.key: r for r in requests}
     c = ingest_requests.c
     for some in _chunks(sorted(by_key)):

@@ -47,6 +47,7 @@ def rewrite(
             dropped += rows
     if dropped:
         table = lake.handle(name)
+        lake.must_hold(name)
         table.create_write_transaction(actions, "append", shape.schema, list(shape.partition_by) or None)
         if lake.objects.local:
             lake.objects.sync(f"{name}/_delta_log/{lake.version(name):020d}.json")

@@ -277,6 +277,12 @@ PERMISSIONS = Table(
             "granted, denied, revoked, no_consent, no_contact_point, no_purpose, objection, …",
             required=True,
         ),
+        Column(
+            "contact_points",
+            pa.list_(pa.string()),
+            "the emails or phone numbers that may be used, sorted; null where the channel goes to none",
+            personal=True,
+        ),
     ),
 )
 GOLD = (CUSTOMERS, TRAITS, SEGMENTS, SCORES, OFFERS, PERMISSIONS)

@@ -20,7 +20,7 @@ import orjson
 
 from onefold_storage.clock import SystemClock
 from onefold_storage.spool_frames import Frame, unpack
-from onefold_storage.spool_log import OPEN, SEALED, Segment, rewrite, sync_folder
+from onefold_storage.spool_log import ASIDE, DAMAGED, OPEN, SEALED, Segment, rewrite, sync_folder
 
 _WHY = "why.json"
 
@@ -58,7 +58,8 @@ class Spool:
 
     def log_folders(self) -> list[Path]:
         """Every log, oldest first."""
-        return sorted((p for p in _entries(self.logs) if p.is_dir()), key=lambda p: (p.stat().st_mtime_ns, p.name))
+        logs = (p for p in _entries(self.logs) if p.suffix != ASIDE and p.is_dir())
+        return sorted(logs, key=lambda p: (p.stat().st_mtime_ns, p.name))
 
     def depth(self) -> Depth:
         """How much waits, and how long."""
@@ -125,9 +126,14 @@ class Spool:
         return found if self.held(source) else {}
 
     def waiting(self) -> list[Path]:
-        """Every file that holds frames, for an erasure: sealed segments and held ones."""
+        """Every file that holds frames: segments, and what is held of them."""
         logs = [s for folder in _entries(self.logs) for s in _entries(folder) if s.suffix in (SEALED, OPEN)]
         return sorted([*logs, *(h.segment.path for s in self.held_sources() for h in self.held(s))])
+
+    def damaged(self) -> list[Path]:
+        """Every segment that was damaged, as it was: kept for people."""
+        folders = [*_entries(self.logs), *_entries(self._held)]
+        return sorted(p for folder in folders for p in _entries(folder) if p.suffix == DAMAGED)
 
 
 def frames_of(path: Path) -> tuple[Frame, ...]:

@@ -22,8 +22,6 @@ _MARKER = 8
 _HEAD = len(MAGIC) + _MARKER
 _GROUP = struct.Struct("<8sQQI")
 _FRAME = struct.Struct("<II")
-ERASED = b"#erased"
-"""A line in the place of an event whose person was erased; it is no JSON, so nothing takes it for an event."""
 SUPPRESSED = b"#suppressed"
 """A line in the place of an event that is not kept, because a bot sent it or nobody agreed to it."""
 INVALID = b"#invalid "
@@ -32,10 +30,11 @@ INVALID = b"#invalid "
 
 @dataclass(frozen=True)
 class Frame:
-    """One request: `body` is its events as JSON, one a line, none blank.
+    """One request: `body` is its events as they were sent, one a line, none blank.
 
     `first`: the place of its first event among the source's in the segment. `key` and `digest`: keyed hashes of the
-    sender's idempotency key and of what was sent under it.
+    sender's idempotency key and of what was sent under it. `erased`: which of its events, counted from 0, were taken
+    out with their person; their lines are blank.
     """
 
     source: str
@@ -44,6 +43,12 @@ class Frame:
     first: int = 0
     key: str | None = None
     digest: str | None = None
+    erased: tuple[int, ...] = ()
+
+    def lines(self) -> Iterator[tuple[int, bytes]]:
+        """Its events that were not erased, each with its place among the source's in the segment."""
+        gone = set(self.erased)
+        return ((self.first + n, raw) for n, raw in enumerate(self.body.split(b"\n")) if n not in gone)
 
 
 @dataclass(frozen=True)
@@ -64,7 +69,7 @@ def pack(frames: Iterable[Frame], sequence: int, begun: bytes) -> bytes:
     """A group; `begun`: how its segment begins."""
     parts: list[bytes] = []
     for frame in frames:
-        facts = {k: v for k, v in asdict(frame).items() if v is not None and k != "body"}
+        facts = {k: v for k, v in asdict(frame).items() if v not in (None, ()) and k != "body"}
         told = orjson.dumps(facts)
         parts += (_FRAME.pack(len(told), len(frame.body)), told, frame.body)
     payload = b"".join(parts)
@@ -124,7 +129,8 @@ def _frames(payload: memoryview) -> Iterator[Frame]:
         at += _FRAME.size
         facts = orjson.loads(payload[at : at + head])
         at += head
-        yield Frame(body=bytes(payload[at : at + body]), **facts)
+        erased = tuple(facts.pop("erased", ()))
+        yield Frame(body=bytes(payload[at : at + body]), erased=erased, **facts)
         at += body
 
 

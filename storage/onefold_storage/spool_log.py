@@ -13,6 +13,7 @@ import os
 import secrets
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,7 +23,8 @@ from onefold_storage.errors import Full, Unavailable
 from onefold_storage.spool_frames import Found, Frame, head, pack, unpack
 
 OPEN, SEALED, DAMAGED = ".open", ".sealed", ".damaged"
-_ASIDE = ".new"
+ASIDE = ".new"
+"""A log or a segment that is being made; nobody else looks at it."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -41,7 +43,7 @@ class Segment:
 
     def read(self) -> Found:
         """Its frames."""
-        return unpack(self.path.read_bytes())
+        return read_sealed(self.path)
 
 
 def content_of(log: str, number: int) -> str:
@@ -115,15 +117,27 @@ class Writer:
 
     def _open(self) -> int:
         if self._lock is None:
-            self.folder.mkdir(parents=True, exist_ok=True)  # left by a try that found no room
+            self._lock = self._begin()
+        if not self.number:
             sync_folder(self.folder.parent)
-            self._lock = FileLock(self.folder / "lock", timeout=0)
-            self._lock.acquire()
         self.number += 1
         self._sequence, self.size, self._rows, self._begun = 0, 0, Counter(), head()
         self._file = os.open(self._path(OPEN), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         sync_folder(self.folder)
         return self._file
+
+    def _begin(self) -> FileLock:
+        """Make the folder; it is held before it has its name, since a log that nobody holds is taken over."""
+        aside = self.folder.with_suffix(ASIDE)
+        aside.mkdir(parents=True, exist_ok=True)  # left by a try that found no room
+        lock = FileLock(aside / "lock", timeout=0)
+        lock.acquire()
+        try:
+            os.replace(aside, self.folder)  # noqa: PTH105
+        except OSError:
+            lock.release()
+            raise
+        return lock
 
     def _undo(self) -> None:
         """Take a group that failed off the segment and begin a new one: after a failed sync none can be trusted."""
@@ -151,7 +165,7 @@ def take_over(folder: Path) -> FileLock | None:
         lock.acquire()
     except (Timeout, FileNotFoundError):
         return None
-    for path in folder.glob(f"*{_ASIDE}"):
+    for path in folder.glob(f"*{ASIDE}"):
         path.unlink()  # a rewrite that was cut off
     for path in sorted(folder.glob(f"*{OPEN}")):
         found = unpack(path.read_bytes())
@@ -165,10 +179,17 @@ def take_over(folder: Path) -> FileLock | None:
     return lock
 
 
+def read_sealed(path: Path) -> Found:
+    """The frames of a sealed segment, which was whole: what is not is damage, at its end too."""
+    data = path.read_bytes()
+    found = unpack(data)
+    return replace(found, damaged=found.damaged + len(data) - found.whole) if found.whole else found
+
+
 def set_aside(path: Path, frames: Sequence[Frame]) -> None:
     """Keep a damaged segment under another name, for people, and go on with what is whole of it."""
-    path.with_suffix(DAMAGED).unlink(missing_ok=True)
-    os.link(path, path.with_suffix(DAMAGED))
+    with suppress(FileExistsError):  # a drainer and an erasure have both come upon it
+        os.link(path, path.with_suffix(DAMAGED))
     rewrite(path, frames)
 
 
@@ -188,11 +209,15 @@ def segments(folder: Path) -> list[Segment]:
 
 def rewrite(path: Path, frames: Sequence[Frame]) -> None:
     """Replace a segment by these frames, whole or not at all."""
-    aside = path.with_suffix(_ASIDE)
+    begun = head()
+    write_anew(path, begun + pack(frames, 0, begun), path.with_suffix(ASIDE))
+
+
+def write_anew(path: Path, data: bytes, aside: Path) -> None:
+    """Replace a file's bytes by way of the file `aside`, whole or not at all."""
     file = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     try:
-        begun = head()
-        _write(file, begun + pack(frames, 0, begun))
+        _write(file, data)
         os.fsync(file)
     except OSError as error:
         aside.unlink(missing_ok=True)
@@ -205,7 +230,7 @@ def rewrite(path: Path, frames: Sequence[Frame]) -> None:
 
 def remove(path: Path) -> None:
     """Remove a file, durably; it may be gone."""
-    path.with_suffix(_ASIDE).unlink(missing_ok=True)
+    path.with_suffix(ASIDE).unlink(missing_ok=True)
     path.unlink(missing_ok=True)
     sync_folder(path.parent)
 

@@ -17,6 +17,9 @@ MODELS = "models/figures.json"
 TRAINING = "models/inputs.json"
 """Where training keeps what it last learned from, and which models it left out and why, and its remarks."""
 
+UNTIMED = "mapping/untimed.json"
+"""Where mapping keeps, by source, the rows so far that are no interactions, because they name no time to be read."""
+
 
 def status(installation: Installation) -> dict[str, Any]:
     """Everything that `onefold status` tells; quick, and free of personal data."""
@@ -26,6 +29,7 @@ def status(installation: Installation) -> dict[str, Any]:
     return {
         "tables": tables,
         "packages": packages(installation),
+        "untimed": {s: f["rows"] for s, f in (_object(installation, UNTIMED) or {}).items() if f["rows"]},
         "spool": spool(installation),
         "identity": identity(installation),
         "models": _object(installation, MODELS) or [],
@@ -75,6 +79,7 @@ def identity(installation: Installation) -> dict[str, Any]:
         **{k: quality.get(k) for k in ("precision", "recall", "f1")},
         **{k: report.get(k) for k in ("model_version", "single_source_share", "conflicts", "changes", "drift")},
         "retraining": report.get("retraining", []),
+        "mistaken_schemes": report.get("mistaken_schemes") or [],
         "held": (_object(installation, "identity/held.json") or {}).get("why"),
     }
 

@@ -9,13 +9,12 @@ here as there: otherwise a list would change its mind with the next publication.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from functools import cached_property
 from typing import Any, Literal
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, func, select
 
 from onefold_storage.clock import Clock
 from onefold_storage.ledger_access import Access
@@ -51,19 +50,22 @@ class Wish:
 
 @dataclass(frozen=True)
 class Standing:
-    """All wishes by subject, newest first: for a data use and a channel, the newest that covers them stands."""
+    """The wishes that stand, by subject: of each data use and channel the newest, newest first.
+
+    Subjects are in the order of their newest wish. A wish names whom any of the earlier ones it replaces was about.
+    """
 
     revision: int
     by_subject: Mapping[Subject, tuple[Wish, ...]]
+    fresh: tuple[Subject, ...] = ()
+    """Whose wishes came last, where this followed on another."""
+    recorded: int = 0
+    last: tuple[object, ...] = ()
+    """How many wishes the book had, and what the newest of them said: tells whether it was rewritten since."""
 
-    @cached_property
-    def by_golden_id(self) -> Mapping[str, tuple[Subject, ...]]:
-        """The subjects that were known to be a customer's when the wish was expressed."""
-        found: dict[str, dict[Subject, None]] = {}
-        for subject, expressed in self.by_subject.items():
-            for golden_id in {g for w in expressed for g in w.golden_ids}:
-                found.setdefault(golden_id, {})[subject] = None
-        return {g: tuple(s) for g, s in found.items()}
+    def golden_ids(self, subject: Subject) -> set[str]:
+        """The customers a subject was known to be of when its wishes were expressed."""
+        return {g for wish in self.by_subject.get(subject, ()) for g in wish.golden_ids}
 
     def forbidding(self, subjects: Iterable[Subject], data_use: str, channel: str) -> Wish | None:
         """The wish that forbids contact with a person who has these subjects: the strictest wins; else None."""
@@ -121,23 +123,56 @@ class Wishes:
         return len(found)
 
     def revision(self) -> int:
-        """Grows with every wish: readers that know it need not read again."""
+        """Grows with every wish: readers that know it need not read again.
+
+        Writers of the ledger take turns until they have committed (`ledger.py`), so a wish is never seen before
+        one with a smaller number.
+        """
         found: int = self._access.one("SELECT coalesce(max(id), 0) FROM wishes")
         return found
 
-    def standing(self) -> Standing:
-        """What every subject wants now."""
-        with self._access.read() as connection:
-            rows = connection.execute(select(wishes).order_by(wishes.c.id.desc())).all()
-        by_subject: dict[Subject, list[Wish]] = {}
-        for r in rows:
-            wish = Wish(
-                r.subject_kind, r.subject_hash, r.data_use, r.channel, r.state, tuple(r.golden_ids), r.evidence
-            )
-            by_subject.setdefault((wish.subject_kind, wish.subject_hash), []).append(wish)
-        return Standing(rows[0].id if rows else 0, {s: tuple(w) for s, w in by_subject.items()})
+    def standing(self, at: datetime | None = None) -> Standing:
+        """What every subject wants now, or wanted at a moment."""
+        return _followed(Standing(0, {}), self.listed(at))
 
-    def listed(self) -> list[Row[Any]]:
-        """Every wish as it was expressed, oldest first; a row has the columns of the table."""
+    def after(self, known: Standing) -> Standing | None:
+        """What every subject wants now, where `known` was read before: only what came since is read.
+
+        None where the book was rewritten meanwhile (a ledger that was restored or rebuilt): all of it counts anew.
+        """
+        c = wishes.c
         with self._access.read() as connection:
-            return list(connection.execute(select(wishes).order_by(wishes.c.id)))
+            rows = connection.execute(select(wishes).where(c.id >= known.revision).order_by(c.id)).all()
+            before = select(func.count()).select_from(wishes).where(c.id <= known.revision)
+            recorded = connection.execute(before).scalar_one()
+        same = not known.recorded or (bool(rows) and _said(rows[0]) == known.last)
+        if recorded != known.recorded or not same:
+            return None
+        return _followed(known, rows[1:] if known.recorded else rows)
+
+    def listed(self, at: datetime | None = None) -> list[Row[Any]]:
+        """Every wish as it was expressed until `at`, oldest first; a row has the columns of the table."""
+        query = select(wishes).order_by(wishes.c.id)
+        with self._access.read() as connection:
+            return list(connection.execute(query if at is None else query.where(wishes.c.at <= at)))
+
+
+def _followed(known: Standing, rows: Sequence[Row[Any]]) -> Standing:
+    """What stands after these wishes too, oldest first."""
+    if not rows:
+        return known
+    by_subject, fresh = dict(known.by_subject), dict[Subject, None]()
+    for r in rows:
+        subject = (r.subject_kind, r.subject_hash)
+        earlier = by_subject.pop(subject, ())
+        replaced = [w for w in earlier if (w.data_use, w.channel) == (r.data_use, r.channel)]
+        about = dict.fromkeys([*r.golden_ids, *(g for w in replaced for g in w.golden_ids)])
+        wish = Wish(*subject, r.data_use, r.channel, r.state, tuple(about))
+        by_subject[subject] = (wish, *(w for w in earlier if w not in replaced))
+        fresh.pop(subject, None)
+        fresh[subject] = None
+    return Standing(rows[-1].id, by_subject, tuple(fresh), known.recorded + len(rows), _said(rows[-1]))
+
+
+def _said(row: Row[Any]) -> tuple[object, ...]:
+    return (row.id, row.at, row.subject_kind, row.subject_hash, row.data_use, row.channel, row.state)

@@ -17,10 +17,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from pathlib import Path
+from typing import Annotated, Self
 
 import yaml
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from onefold_storage import contracts
 from onefold_storage.clock import Clock, FixedClock
@@ -37,6 +39,9 @@ FOLDERS = {
     "audience": ("audiences", "*.yaml"),
 }
 FILES = {"survivorship": "survivorship.yaml", "data_uses": "data_uses.yaml", "workspace": "onefold.yaml"}
+
+
+_CURRENCY = "^[A-Z]{3}$"
 
 
 class IdentitySettings(Declared):
@@ -61,6 +66,25 @@ class WorkspaceSettings(Declared):
     )
     identity: IdentitySettings = IdentitySettings()
     country: str | None = Field(default=None, description="default country of phone numbers, ISO 3166 alpha-2")
+    currency: str | None = Field(
+        default=None,
+        pattern=_CURRENCY,
+        description="that sums of money are in, ISO 4217; else the one that most interactions with an amount have",
+    )
+    exchange_rates: dict[Annotated[str, Field(pattern=_CURRENCY)], Annotated[Decimal, Field(gt=0)]] = Field(
+        default={},
+        description="what one unit of another currency is worth in `currency`; amounts without a rate count for no sum",
+    )
+
+    @model_validator(mode="after")
+    def _rates_are_to_something(self) -> Self:
+        if self.exchange_rates and self.currency is None:
+            raise ValueError(
+                "exchange_rates: are to the workspace's currency, which is not declared: add `currency`"
+            )
+        if self.currency in self.exchange_rates:
+            raise ValueError("exchange_rates: names the workspace's own currency; leave it out")
+        return self
 
 
 @dataclass(frozen=True)

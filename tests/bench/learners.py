@@ -25,10 +25,11 @@ from threadpoolctl import threadpool_limits
 
 from onefold_workers import features, models
 from onefold_workers.evaluation import measure
+from onefold_workers.goal import LABEL, SCALE
 from onefold_workers.plan import plan, spans
 from onefold_workers.point_in_time import History
 from onefold_workers.trained import matrix
-from onefold_workers.training import LABEL, SCALE, merged, predicted, train, training_frames
+from onefold_workers.training import merged, predicted, train, training_frames
 
 NOWS = [datetime(2018, 1, 1, tzinfo=UTC) - timedelta(days=28 * i) for i in range(3)]
 
@@ -116,9 +117,9 @@ def main() -> None:
             rows, held = frame.filter(pl.col("as_of").is_in(when.train)), frame.filter(pl.col("as_of") == when.test)
             assert np.isclose(
                 ours.figures.value,
-                measure(model.metric, held[LABEL].to_numpy(), predicted(model, ours.tested, held))(
-                    np.ones(held.height)
-                ),
+                measure(
+                    ours.figures.metric, held[LABEL].to_numpy(), predicted(model, ours.tested, held, ours.floor)
+                )(np.ones(held.height)),
             )
             classify = model.kind == "classifier"
             for learner, fitted in _others(classify):
@@ -132,7 +133,7 @@ def main() -> None:
                         fitted.predict_proba(x)[:, 1] if classify else fitted.predict(x) * held[SCALE].to_numpy()
                     )
                 took = time.perf_counter() - start
-                value = measure(model.metric, held[LABEL].to_numpy(), score)(np.ones(held.height))
+                value = measure(ours.figures.metric, held[LABEL].to_numpy(), score)(np.ones(held.height))
                 found.setdefault((name, learner), []).append((value, took))
             print(
                 now.date(), name, {k[1]: round(v[-1][0], 4) for k, v in found.items() if k[0] == name}, flush=True

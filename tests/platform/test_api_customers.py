@@ -28,7 +28,7 @@ def test_a_customer_with_everything_known(ask: Ask) -> None:
     body = ask("GET", "/v1/customers/g0000003").json()
     found = Customer.model_validate(body)
     assert found.golden_id == "g0000003" and found.merged_from is None
-    assert found.profile["given_name"] == "Dora"
+    assert found.profile["given_name"] == "Dora" and found.currency == "USD"
     assert {s.model for s in found.scores} == {"churn", "value"} and all(s.reasons for s in found.scores)
     assert [o.rank for o in found.offers] == [1, 2, 3]
     assert {(m.data_use, m.channel) for m in found.may_contact} == {

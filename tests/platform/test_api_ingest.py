@@ -170,6 +170,7 @@ BAD: dict[str, tuple[bytes, dict[str, str], int, str]] = {
     "too large unpacked": (gzip.compress(b" " * 5_000_000), {"Content-Encoding": "gzip"}, 413, "at most 20000"),
     "not gzip": (b'{"id":"SECRET"}', {"Content-Encoding": "gzip"}, 422, "gzip"),
     "gzip cut off": (gzip.compress(b'{"id":"a"}')[:-3], {"Content-Encoding": "gzip"}, 422, "cut off"),
+    "many gzip members": (gzip.compress(b"") * 101, {"Content-Encoding": "gzip"}, 413, "at most 100 gzip"),
     "another encoding": (b"x", {"Content-Encoding": "br"}, 415, "Content-Encoding"),
     "another type": (b"id=1", {"Content-Type": "application/x-www-form-urlencoded"}, 415, "Content-Type"),
     "an empty key": (b"{}", {"Idempotency-Key": ""}, 422, "Idempotency-Key"),
@@ -259,7 +260,7 @@ def test_a_key_that_was_forgotten_before_its_commit_lands_once_all_the_same(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     """Only so many keys are remembered while storage is away; the commit knows all."""
-    monkeypatch.setattr("onefold.api.ingest_log._MOST_KEYS", 1)
+    monkeypatch.setattr("onefold.api.ingest_keys._MOST", 1)
 
     def send(n: int) -> Any:
         return client.post("/v1/ingest/visits", json={"id": f"f{n}"}, headers={"Idempotency-Key": f"forgotten {n}"})

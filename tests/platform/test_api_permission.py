@@ -136,6 +136,25 @@ def test_an_objection_holds_from_the_next_request_on(
     assert "g0000003" in _ids(_list(ask, "service", "email"))
 
 
+def test_the_answer_names_the_contact_points_and_an_objection_takes_them_out(ask: Ask) -> None:
+    before = ask("GET", "/v1/customers/g0000003").json()
+    told = {(m["data_use"], m["channel"]): m["contact_points"] for m in before["may_contact"]}
+    assert told == {
+        ("marketing", "email"): ["person3@example.org"],
+        ("marketing", "phone"): ["+19375550003"],
+        ("marketing", "post"): None,
+        ("service", "email"): ["person3@example.org"],
+    }
+    assert _may(ask, "g0000005", "marketing", "email")["contact_points"] == []
+    _wish(ask, "email", "person3@example.org", "REVOKED")
+    assert _may(ask, "g0000003", "marketing", "email")["contact_points"] == []
+    assert _may(ask, "g0000003", "service", "email")["contact_points"] == ["person3@example.org"]
+    _wish(ask, "email", "person3@example.org", "REVOKED", "any", "any")
+    assert [bool(m["contact_points"]) for m in ask("GET", "/v1/customers/g0000003").json()["may_contact"]] == [
+        False
+    ] * 4
+
+
 def test_never_again_closes_every_use_and_channel(ask: Ask) -> None:
     _wish(ask, "email", "person3@example.org", "DENIED", "any", "any")
     for use, channel in USES:

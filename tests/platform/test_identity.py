@@ -25,7 +25,12 @@ from onefold.settings import PlatformSettings
 from onefold_storage.errors import BadInput, OnefoldError
 from onefold_storage.installation import Installation
 from onefold_storage.settings import StorageSettings
+from onefold_storage.wishes import Wish
 from onefold_workers.cluster import cluster
+from onefold_workers.stages.gathering import gather
+from onefold_workers.stages.profiling import build_profiles
+from onefold_workers.stages.publishing import publish_snapshot
+from onefold_workers.stages.rolling_back import roll_back
 
 pytestmark = pytest.mark.needs_dask
 made = runpy.run_path(str(Path(__file__).parents[1] / "workers" / "decided_lake.py"))
@@ -228,3 +233,56 @@ def test_a_customer_as_of_a_date_over_the_api(home: Installation, client: TestCl
     assert never.status_code == 404 and "no customer has or had this golden ID" in never.text
     assert client.get(f"/v1/customers/{a}?as_of=SECRET", headers=headers).status_code == 422
     assert client.get(f"/v1/customers/{a}", headers=headers).status_code == 503  # nothing is published here
+
+
+def test_an_opt_out_over_the_api_holds_in_every_view_of_a_customer(home: Installation, client: TestClient) -> None:
+    """Wishes stand in the ledger: what is read from the lake, now or as of a date, has them laid over it."""
+    email = home.lake.scan("silver/contact_records").select("record_key", "email").collect()
+    known = dict(email.drop_nulls().iter_rows())
+    allowed = home.lake.scan("gold/permissions").filter("allowed", data_use="marketing", channel="email").collect()
+    someone, point = next(
+        (g, known[k]) for g in allowed["golden_id"].sort() for k in made["keys_of"](home, g) if k in known
+    )
+    before, after = NOW + timedelta(days=-1), NOW + timedelta(days=1)
+
+    def then() -> Any:
+        headers = {"X-API-Key": home.ledger.keys.create("x", ["read:customers"])[1]}
+        body = client.get(f"/v1/customers/{someone}", params={"as_of": after.isoformat()}, headers=headers).json()
+        return next(m for m in body["may_contact"] if (m["data_use"], m["channel"]) == ("marketing", "email"))
+
+    def noted(at: Any = None) -> Any:
+        found = Notebook(home).customer(someone, as_of=at).permissions
+        return found.row(
+            by_predicate=(pl.col("data_use") == "marketing") & (pl.col("channel") == "email"), named=True
+        )
+
+    assert (then()["allowed"], then()["live"]) == (True, False)
+    assert noted()["allowed"] and noted(after)["allowed"]
+    wish = {"subject": {"kind": "email", "value": point}, "data_use": "marketing", "channel": "any"}
+    headers = {"X-API-Key": home.ledger.keys.create("x", ["write:consents"])[1]}
+    assert client.post("/v1/consents", json=wish | {"state": "REVOKED"}, headers=headers).status_code == 201
+    for row in (then(), noted(), noted(after)):
+        assert (row["allowed"], row["reason"], row["live"]) == (False, "revoked", True)
+    assert noted().keys() == noted(after).keys()
+    assert home.ledger.wishes.standing(before).by_subject == {}
+    assert client.post("/v1/consents", json=wish | {"state": "GRANTED"}, headers=headers).status_code == 201
+    assert then()["allowed"] and noted()["allowed"] and noted(after)["allowed"]
+
+
+def test_what_was_rolled_back_is_not_published_again_until_something_changes(home: Installation) -> None:
+    point = home.lake.scan("silver/contact_records").select(pl.col("email").drop_nulls().first()).collect().item()
+    first = publish_snapshot(home, gather(home)).publication
+    _wish(home, point, "GRANTED")
+    second = publish_snapshot(home, gather(home)).publication
+    assert second.version != first.version
+    done = roll_back(home)
+    assert (done.of, done.instead_of) == (first.version, second.version)
+    assert publish_snapshot(home, gather(home)).publication == done.publication
+    _wish(home, point, "REVOKED")
+    third = publish_snapshot(home, gather(home))
+    assert third.changed and third.publication.facts.get("declined") is None
+
+
+def _wish(home: Installation, email: str, state: Any) -> None:
+    home.ledger.wishes.add([Wish("email", home.keyed_hash.of("email", email), "marketing", "email", state)], "test")
+    build_profiles(home, [], gather(home))

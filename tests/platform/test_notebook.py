@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from onefold.notebook import Notebook
 from onefold_storage.as_of import moment
 from onefold_storage.errors import BadInput, NotFound
 from onefold_storage.installation import Installation
-from onefold_storage.schema import CONTACT_RECORDS, HISTORY, LINKS, TABLES
+from onefold_storage.schema import CASES, CONTACT_RECORDS, DOCUMENTS, HISTORY, INTERACTIONS, LINKS, TABLES
 from onefold_storage.settings import StorageSettings
 from onefold_storage.status import MODELS
 
@@ -226,6 +227,33 @@ def test_a_customer_as_of_a_date(book: Notebook) -> None:
     assert early.scores.height == 0
     with pytest.raises(NotFound, match="g-t"):
         book.customer("g-t", as_of="2017-02-28")
+
+
+def test_what_left_a_customer_is_no_longer_theirs(home: Path, tmp_path: Path) -> None:
+    """A later version names another customer, or, as a deletion does, none."""
+
+    def version(key: str, month: int, contact: str | None, **more: Any) -> dict[str, Any]:
+        package = {"source": "old", "package_id": f"old-{month:08d}-x", "row_id": 0, "deleted": False}
+        return {**package, "record_key": key, "effective_at": _at(month), "contact_key": contact, **more}
+
+    shutil.copytree(home, tmp_path / "home")
+    book = onefold.open(tmp_path / "home")
+    for table, fields in (
+        (INTERACTIONS, {"kind": "call"}),
+        (CASES, {"kind": "ticket"}),
+        (DOCUMENTS, {"object": "x"}),
+    ):
+        versions = [
+            version("old:1", 3, "old:d"), version("old:1", 9, None, deleted=True),
+            version("old:2", 3, "old:d"), version("old:2", 9, "crm:1"),
+            version("old:3", 3, "crm:1"), version("old:3", 9, "old:t"),
+        ]  # fmt: skip
+        rows = pa.Table.from_pylist([v | fields for v in versions], schema=table.arrow)
+        book.installation.lake.append(table.name, rows)
+    for at, keys in ((None, ["old:3"]), ("2017-08-31", ["old:1", "old:2"])):
+        dora = book.customer("g-d", as_of=at)
+        for rows in (dora.interactions, dora.cases, dora.documents):
+            assert rows["record_key"].to_list() == keys
 
 
 def test_the_figures_of_a_model(book: Notebook) -> None:

@@ -125,6 +125,13 @@ def test_a_search_shows_a_single_customer_at_once(browser: TestClient) -> None:
         assert word in page
 
 
+def test_a_customer_page_tells_which_contact_points_may_be_used(browser: TestClient) -> None:
+    point = '<div class="point">{}@example.org</div>'
+    allowed, denied = (browser.get(f"/customers/g000000{n}").text for n in (3, 5))
+    assert allowed.count(point.format("person3")) == 2, "marketing and service by email"
+    assert denied.count(point.format("person5")) == 1, "service alone"
+
+
 def test_a_search_for_a_name_lists_and_one_for_nothing_says_so(browser: TestClient) -> None:
     assert browser.post("/search", data={"by": "name", "text": "anna"}).text.count("/customers/g") == 20
     assert "Nobody was found" in browser.post("/search", data={"by": "name", "text": "zzz"}).text

@@ -16,8 +16,10 @@ import pytest
 import yaml
 from fastapi.testclient import TestClient
 
+from onefold.api.app import create_app
 from onefold.api.shapes import Taken
 from onefold.api.signatures import signed
+from onefold.settings import PlatformSettings
 from onefold_storage.contracts import parse
 from onefold_storage.errors import BadContract
 from onefold_storage.installation import Installation
@@ -159,6 +161,21 @@ def test_an_old_signature_is_refused(seconds: int, good: bool) -> None:
     given = f"t={at},v1={digest(f'{at}.'.encode() + EVENT).hexdigest()}"
     assert signed(given, EVENT, STRIPE, [SECRET.encode()], NOW) is good
     assert not signed(given, EVENT, STRIPE, [b"guess"], NOW)
+
+
+def test_the_age_of_a_signature_is_told_by_the_machines_clock(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is fixed is the time that the data is looked at from, as in the demo; not when somebody sends."""
+    then = datetime(2017, 9, 30, tzinfo=UTC)
+    monkeypatch.setenv("ONEFOLD_NOW", then.isoformat())
+    settings = installation.settings.model_copy(update={"now": then})
+    with TestClient(create_app(settings, PlatformSettings())) as opened:
+        for moment, status in ((datetime.now(UTC), 202), (then, 401)):
+            at = str(int(moment.timestamp()))
+            given = f"t={at},v1={digest(f'{at}.'.encode() + EVENT).hexdigest()}"
+            answer = opened.post("/v1/webhooks/pay", content=EVENT, headers={"Stripe-Signature": given})
+            assert answer.status_code == status, answer.text
 
 
 def test_a_time_cannot_be_swapped() -> None:

@@ -26,7 +26,7 @@ from onefold_storage.installation import Installation
 from onefold_storage.packages import Package
 from onefold_storage.publications import Publications
 from onefold_storage.registry import register
-from onefold_storage.schema import CONSENTS, CUSTOMERS, EDGES, HISTORY, LINKS, SCORES, SEGMENTS
+from onefold_storage.schema import CONSENTS, CUSTOMERS, EDGES, HISTORY, LINKS, PERMISSIONS, SCORES, SEGMENTS
 from onefold_storage.wishes import Wish
 from onefold_workers.mapping import silver_rows
 
@@ -166,6 +166,11 @@ def fill(installation: Installation) -> None:
     for version in (1, 2):  # the first one is history when the person is erased
         customers = [_customer(g, version) for g in PEOPLE]
         lake.replace(CUSTOMERS.name, pa.Table.from_pylist(customers, schema=CUSTOMERS.arrow))
+    may = [
+        (g, "service", "email", True, "contract", "contract", [CRM["mail"][n].lower()])
+        for n, g in enumerate(PEOPLE)
+    ]
+    lake.append(PERMISSIONS.name, _table(PERMISSIONS, may))
     lake.append(SEGMENTS.name, _table(SEGMENTS, [(g, "loyal", NOW) for g in PEOPLE]))
     lake.append(
         SCORES.name, _table(SCORES, [(g, "churn", "1", 0.5, n, [], NOW, None) for n, g in enumerate(PEOPLE)])

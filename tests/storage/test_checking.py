@@ -71,6 +71,13 @@ TEXT = [
         "28/02/17 13:00",
         _utc(2017, 2, 28, 12),
     ),
+    # Seconds since 1970 and an offset are no local time.
+    ({"logicalType": "timestamp", "onefold": {"format": "%s"}}, "1488243600", _utc(2017, 2, 28, 1)),
+    (
+        {"logicalType": "timestamp", "onefold": {"format": "%d/%m/%y %H:%M %:z"}},
+        "28/02/17 13:00 +05:00",
+        _utc(2017, 2, 28, 8),
+    ),
     ("string", " as it is ", " as it is "),
 ]
 OTHERS = [

@@ -147,6 +147,7 @@ def test_the_receipt_counts_by_place_holds_nobody_and_is_kept(filled: Installati
     expected |= {"silver/contact_records": 2, "silver/interactions": 2, "identity/links": 2, "identity/edges": 1}
     expected |= {
         "gold/customers": 1,
+        "gold/permissions": 1,
         "gold/scores": 1,
         "gold/segments": 1,
         "publications/*": 3,

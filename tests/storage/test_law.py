@@ -151,6 +151,18 @@ def test_many_small_objects_become_one(installation: Installation, monkeypatch: 
     assert law.copy() == 0
 
 
+@on_disk
+def test_wishes_recorded_since_the_loss_keep_their_order(installation: Installation) -> None:
+    law, book = installation.law, installation.ledger.wishes
+    book.add([_wish(installation, "a@example.com")], "test")
+    law.copy()
+    with Ledger.open(_lose(installation).settings.ledger, installation.clock) as ledger:
+        ledger.wishes.add([_wish(installation, "b@example.com", "GRANTED")], "test")
+        ledger.wishes.add([_wish(installation, "b@example.com", "REVOKED")], "test")
+    found = _rebuilt(installation)
+    assert _forbidden(found, "a@example.com") and _forbidden(found, "b@example.com")
+
+
 @pytest.mark.needs_postgres
 @on_disk
 def test_rebuilt_in_postgresql_its_numbers_go_on(installation: Installation, postgres: str) -> None:

@@ -59,34 +59,47 @@ def test_publishing_what_is_current_changes_nothing(publications: Publications, 
     assert [p.version.split("-")[0] for p in publications.list()] == ["000003", "000002", "000001"]
 
 
-def test_rollback_goes_back_step_by_step(publications: Publications, file: Path) -> None:
-    versions = [_publish(publications, file, c) for c in (b"one", b"two", b"three")]
-    assert publications.rollback().version == versions[1]
-    assert publications.rollback().version == versions[0]
+def test_what_can_be_gone_back_to_is_older_than_what_is_served(publications: Publications, file: Path) -> None:
+    one, two, three = (_publish(publications, file, c) for c in (b"one", b"two", b"three"))
+    before = publications.before(publications.get(three))
+    assert before.version == two
+    file.write_bytes(b"two, closed")
+    again = publications.publish({"serving.sqlite": file}, NOW, {"rollback_of": two})
+    assert publications.before(again).version == one
+    newer = publications.get(_publish(publications, file, b"four"))
+    assert publications.before(newer) == again
     with pytest.raises(Conflict, match="no earlier publication"):
-        publications.rollback()
-    again = _publish(publications, file, b"four")
-    assert publications.rollback().version == versions[0] != again
+        publications.before(publications.get(one))
+    with pytest.raises(NotFound, match=r"there are: 000005-.*000001-"):
+        publications.get("000009")
 
 
-def test_rollback_steps_over_what_was_pruned(publications: Publications, file: Path, objects: Objects) -> None:
+def test_going_back_steps_over_what_was_pruned(publications: Publications, file: Path, objects: Objects) -> None:
     versions = [_publish(publications, file, c) for c in (b"one", b"two", b"three")]
     objects.delete_below(f"publications/{versions[1]}")
-    assert publications.rollback().version == versions[0]
+    assert publications.before(publications.get(versions[2])).version == versions[0]
+
+
+def test_a_copy_is_whole_or_refused(
+    publications: Publications, file: Path, objects: Objects, tmp_path: Path
+) -> None:
+    made = publications.get(_publish(publications, file, b"one"))
+    assert publications.copy(made, tmp_path / "copy")["serving.sqlite"].read_bytes() == b"one"
+    objects.put(f"publications/{made.version}/serving.sqlite", b"0ne")
+    with pytest.raises(Unavailable, match="checksum"):
+        publications.copy(made, tmp_path / "copy")
 
 
 def test_prune_keeps_the_current_one_and_the_newest(
     publications: Publications, file: Path, objects: Objects
 ) -> None:
     versions = [_publish(publications, file, bytes([n])) for n in range(5)]
-    publications.rollback()
-    publications.rollback()
     with objects.open("publications/000009-broken/serving.sqlite", "wb") as torn:
         torn.write(b"half")
     gone = publications.prune(keep=1)
-    assert set(gone) == {versions[0], versions[1], versions[3], "000009-broken"}
+    assert set(gone) == {*versions[:4], "000009-broken"}
     current = publications.current()
-    assert current is not None and current.version == versions[2]
+    assert current is not None and current.version == versions[4]
     with pytest.raises(NotFound):
         publications.get(versions[0])
 

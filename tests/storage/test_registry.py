@@ -86,6 +86,10 @@ def test_an_empty_workspace(installation: Installation) -> None:
         (b"- a", "expected a mapping, found list"),
         ("name: Köln".encode("latin-1"), "expected UTF-8"),
         (b"now: someday", "now: "),
+        (b"currency: euro", "currency: "),
+        (b"currency: EUR\nexchange_rates: {USD: 0}", "exchange_rates.USD: "),
+        (b"currency: EUR\nexchange_rates: {EUR: 1}", "own currency"),
+        (b"exchange_rates: {USD: 0.92}", "add `currency`"),
     ],
 )
 def test_bad_workspace_settings_name_the_file_and_the_key(content: bytes, says: str, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -23,7 +24,7 @@ from onefold_storage.spool_log import DAMAGED, OPEN, SEALED, Writer, segments, s
 
 GROUPS = [
     [Frame("a", b'{"x":1}', 1)],
-    [Frame("a", b'{"x":2}\n{"x":3}', 2, key="k" * 32, digest="d" * 32), Frame("b", b"{}", 1)],
+    [Frame("a", b'{"x":2}\n{"x":3}', 2, key="k" * 32, digest="d" * 32), Frame("b", b"{}\n\n", 3, erased=(1, 2))],
     [Frame("b", b'{"y":"' + b"\xc3\xa9" * 20 + b'"}', 1), Frame("a", b"", 0)],
 ]
 
@@ -134,6 +135,62 @@ def test_a_log_is_taken_over_only_when_its_process_has_ended(tmp_path: Path) -> 
     lock = take_over(writer.folder)
     assert lock is not None
     lock.release()
+
+
+@pytest.mark.parametrize("removed", [True, False])
+def test_who_looks_for_logs_while_one_begins_takes_over_none_that_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, removed: bool
+) -> None:
+    """A drainer or an erasure comes between the making of a log's folder and its lock."""
+    spool = Spool(tmp_path)
+    writer = Writer(spool.logs)
+    taken: list[FileLock] = []
+    real = FileLock.acquire
+
+    def interrupted(self: FileLock, *given: object, **more: object) -> object:
+        monkeypatch.setattr(FileLock, "acquire", real)
+        for folder in spool.log_folders():
+            lock = take_over(folder)
+            assert lock is not None
+            taken.append(lock)
+            if removed:
+                (folder / "lock").unlink()
+                folder.rmdir()
+        return real(self, *given, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(FileLock, "acquire", interrupted)
+    assert writer.append([Frame("a", b'{"n":1}', 1)]) == [(1, 0)]
+    for lock in taken:
+        lock.release()
+    assert spool.log_folders() == [writer.folder] and take_over(writer.folder) is None
+    writer.append([Frame("a", b'{"n":2}', 1)])
+    writer.close()
+    assert [f.body for s in segments(writer.folder) for f in s.read().frames] == [b'{"n":1}', b'{"n":2}']
+    assert take_over(writer.folder) is not None
+
+
+def test_a_log_that_could_not_begin_begins_with_the_next_events(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = spool_log.sync_folder
+    for fails_at in (1, 2):
+        writer = Writer(tmp_path / f"logs{fails_at}")
+        left = fails_at
+
+        def broken(folder: Path) -> None:
+            nonlocal left
+            left -= 1
+            if not left:
+                raise OSError(errno.EIO, "Input/output error")
+            real(folder)
+
+        monkeypatch.setattr(spool_log, "sync_folder", broken)
+        with pytest.raises(Unavailable):
+            writer.append([Frame("a", b"{}", 1)])
+        assert writer.append([Frame("a", b"{}", 1)])[0][1] == 0
+        assert take_over(writer.folder) is None
+        writer.close()
+        assert sum(f.events for s in segments(writer.folder) for f in s.read().frames) == 1
 
 
 KILLED = """

@@ -24,7 +24,8 @@ from onefold_workers.cluster import cluster
 from onefold_workers.stages.asking import explain, review, what_if, who_was_who
 from onefold_workers.stages.housing import build_households
 from onefold_workers.stages.identity_model import known_model
-from onefold_workers.stages.resolving import REPORT, held_back
+from onefold_workers.stages.putting_in_force import REPORT
+from onefold_workers.stages.resolving import held_back
 
 pytestmark = pytest.mark.needs_dask
 made = runpy.run_path(str(Path(__file__).with_name("decided_lake.py")))

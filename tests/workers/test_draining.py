@@ -2,112 +2,32 @@
 
 from __future__ import annotations
 
+import runpy
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-import yaml
 
+from onefold_storage.clock import SystemClock
 from onefold_storage.errors import Unavailable
 from onefold_storage.installation import Installation
 from onefold_storage.lake import Lake
 from onefold_storage.landing import Lander
-from onefold_storage.person import Person
 from onefold_storage.receipts import Receipt, standing
 from onefold_storage.requests import Requests
-from onefold_storage.schema import FAILED_EVENTS
-from onefold_storage.settings import StorageSettings
-from onefold_storage.spool import Spool, frames_of
-from onefold_storage.spool_erasing import spool as erase_from_spool
-from onefold_storage.spool_frames import ERASED, Frame
-from onefold_storage.spool_log import SEALED, Writer, segments
-from onefold_storage.suppression import Suppressed
+from onefold_storage.spool import Spool
+from onefold_storage.spool_frames import Frame
 from onefold_workers.stages.draining import Drainer
 
-NOW = datetime(2018, 1, 1, tzinfo=UTC)
-COLUMNS: dict[str, Any] = {
-    "id": {"logicalType": "integer", "required": True},
-    "mail": {"logicalType": "string", "customProperties": [{"property": "onefold", "value": {"kind": "email"}}]},
-}
-
-
-@pytest.fixture
-def installation(tmp_path: Path) -> Iterator[Installation]:
-    """An installation that takes events of `clicks` and `views`."""
-    made = Installation(StorageSettings(home=tmp_path / "home", now=NOW))
-    folder = made.settings.workspace_folder / "contracts"
-    folder.mkdir(parents=True)
-    (folder.parent / "onefold.yaml").write_text("name: test\n")
-    for source in ("clicks", "views"):
-        declare(made, source)
-    yield made
-    made.ledger.close()
-
-
-def declare(installation: Installation, source: str, **changes: Any) -> None:
-    """Write a contract of events."""
-    properties = [{"name": n, **(changes.get(n) or c)} for n, c in COLUMNS.items()]
-    value = {"connector": "http", "lawful_basis": "contract", "data_use": ["service"]}
-    document = {
-        "kind": "DataContract", "apiVersion": "v3.1.0", "id": source, "version": "1.0.0", "status": "active",
-        "schema": [{"name": source, "logicalType": "object", "properties": properties}],
-        "customProperties": [{"property": "onefold", "value": value}],
-    }  # fmt: skip
-    path = installation.settings.workspace_folder / "contracts" / f"{source}.yaml"
-    path.write_text(yaml.safe_dump(document))
-
-
-@pytest.fixture
-def drainer(installation: Installation, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Drainer]]:
-    """`drainer()`: a fresh one, as after a restart, which looks for logs and contracts at once."""
-    monkeypatch.setattr("onefold_workers.stages.draining._LOOK_SECONDS", -1.0)
-    monkeypatch.setattr("onefold_storage.contract_watch._SECONDS", -1.0)
-    made: list[Drainer] = []
-
-    def fresh(**more: Any) -> Drainer:
-        for one in made:
-            one.close()
-        made.append(Drainer(installation, **more))
-        return made[-1]
-
-    yield fresh
-    for one in made:
-        one.close()
-
-
-def spooled(installation: Installation, *groups: list[Frame]) -> Writer:
-    """A log with these groups, a segment each, whose process has ended."""
-    writer = Writer(Spool(installation.settings.spool_folder).logs)
-    for frames in groups:
-        writer.append(frames)
-        writer.seal()
-    writer.close()
-    return writer
-
-
-def clicks(*ids: int, source: str = "clicks", **more: Any) -> Frame:
-    """A request with these events."""
-    body = b"\n".join(b'{"id":%d,"mail":"person%d@example.org"}' % (n, n) for n in ids)
-    return Frame(source, body, len(ids), **more)
-
-
-def landed(installation: Installation, source: str = "clicks") -> list[int]:
-    """Ids in bronze, in order."""
-    if not installation.lake.exists(f"bronze/{source}"):
-        return []
-    return installation.lake.scan(f"bronze/{source}").sort("_package_id", "_row_id").collect()["id"].to_list()
-
-
-def failed(installation: Installation) -> list[tuple[str, int, str]]:
-    """Failed events as (source, row, rule)."""
-    rows = installation.lake.scan(FAILED_EVENTS.name).sort("package_id", "row_id").collect()
-    return rows.select("source", "row_id", "rule").rows()
+made = runpy.run_path(str(Path(__file__).with_name("drained_home.py")))
+installation, drainer = made["installation"], made["drainer"]
+declare, spooled, clicks, landed, failed = (made[n] for n in ("declare", "spooled", "clicks", "landed", "failed"))
 
 
 def test_every_source_lands_once_in_order(installation: Installation, drainer: Callable[..., Drainer]) -> None:
@@ -177,12 +97,17 @@ def test_a_key_lands_once_and_what_else_comes_under_it_is_kept(
     assert (totals.sent, totals.landed, totals.repeated, totals.failed) == (11, 7, 2, 2)
 
 
-def test_a_key_is_forgotten_after_its_days(installation: Installation, drainer: Callable[..., Drainer]) -> None:
+def test_a_key_is_forgotten_after_its_days(
+    installation: Installation, drainer: Callable[..., Drainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Days of the machine's clock: the platform's stands still here."""
     key = {"key": "a" * 32, "digest": "d" * 32}
     spooled(installation, [clicks(1, **key)])
     drainer().step()
     assert installation.ledger.requests.forget(7) == 0
-    assert installation.ledger.requests.forget(-1) == 1
+    later = datetime.now(UTC) + timedelta(days=7, seconds=1)
+    monkeypatch.setattr(SystemClock, "now", lambda _: later)
+    assert installation.ledger.requests.forget(7) == 1
     assert installation.ledger.requests.find("clicks", ["a" * 32]) == {}
 
 
@@ -318,41 +243,6 @@ def test_cut_off_anywhere_it_goes_on_exactly_once(
     drainer().step()
     assert landed(installation) == [1, 2] and landed(installation, "views") == [9]
     assert installation.ledger.packages.totals()["clicks"].sent == 2
-
-
-def test_damage_is_set_aside_and_the_rest_lands(
-    installation: Installation, drainer: Callable[..., Drainer]
-) -> None:
-    writer = Writer(Spool(installation.settings.spool_folder).logs)
-    for n in range(3):
-        writer.append([clicks(n)])
-    writer.close()
-    (segment,) = segments(writer.folder)
-    data = segment.path.read_bytes()
-    segment.path.write_bytes(data.replace(b"person1", b"perso_1"))
-    drainer().step()
-    assert landed(installation) == [0, 2]
-    assert [p.suffix for p in writer.folder.iterdir() if p.name != "lock"] == [".damaged"]
-
-
-def test_who_was_erased_does_not_land_and_leaves_the_log(
-    installation: Installation, drainer: Callable[..., Drainer]
-) -> None:
-    writer = spooled(installation, [clicks(1), clicks(2, 3)])
-    keyed, mail = installation.keyed_hash, "person2@example.org"
-    installation.ledger.suppression.add([Suppressed(keyed.of("email", mail), "email")], "erasure")
-    person = Person("g", frozenset({"g"}), frozenset(), frozenset({("email", mail)}), 0)
-    assert erase_from_spool(installation, "spool", person) == 1
-    (path,) = writer.folder.glob(f"*{SEALED}")
-    assert b"person2" not in path.read_bytes()
-    assert [f.body.count(ERASED) for f in frames_of(path)] == [0, 1]
-    drainer().step()
-    assert landed(installation) == [1, 3]
-    (package,) = installation.ledger.packages.list("clicks")
-    assert (package.sent, package.landed, package.suppressed) == (3, 2, 1)
-    spooled(installation, [clicks(2, 4)])  # sent again, the suppression list alone keeps the person out
-    drainer().step()
-    assert landed(installation) == [1, 3, 4]
 
 
 def test_many_requests_with_keys_land_in_one_go(

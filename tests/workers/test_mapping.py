@@ -141,6 +141,26 @@ def test_local_times_are_read_in_the_source_s_zone() -> None:
     ]
 
 
+@pytest.mark.parametrize("form", ["%s", "%Y-%m-%d %H:%M%z", "%Y-%m-%d %H:%M%:z", "%Y-%m-%d %H:%M%#z"])
+def test_what_names_its_moment_is_not_moved_by_the_zone(form: str) -> None:
+    text = "1000000000" if form == "%s" else "2001-09-09 03:46+02:00"
+    frame = pl.DataFrame({"x": [text, "never"]})
+    found = frame.select(moment(pl.col("x"), pl.String(), "America/New_York", form)).to_series().to_list()
+    assert [f and f.replace(second=0) for f in found] == [datetime(2001, 9, 9, 1, 46, tzinfo=UTC), None]
+
+
+@pytest.mark.parametrize("text", ["0", "86400"])
+def test_seconds_since_1970_are_read_by_their_format_where_no_size_tells(text: str) -> None:
+    found = pl.DataFrame({"x": [text]}).select(moment(pl.col("x"), pl.String(), "America/New_York", "%s")).item()
+    assert found.timestamp() == int(text)
+
+
+def test_a_percent_sign_in_a_format_is_none_of_its_codes() -> None:
+    frame = pl.DataFrame({"x": ["2017-07-01 12:00 %s"]})
+    found = frame.select(moment(pl.col("x"), pl.String(), "Europe/Berlin", "%Y-%m-%d %H:%M %%s")).item()
+    assert found == datetime(2017, 7, 1, 10, tzinfo=UTC)
+
+
 def test_what_happened_at_no_readable_time_is_no_interaction() -> None:
     """Dated by its landing, a purchase of long ago would be one of today; a deletion needs no time."""
     made = contract(

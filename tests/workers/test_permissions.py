@@ -127,6 +127,70 @@ def test_the_strictest_of_all_contact_points_wins() -> None:
     assert decided(*said)[("marketing", "email")] == "granted"
 
 
+OLD = {"key": "news:1", "golden_id": "ann", "email": "old@example.com"}
+NEW = {"key": "crm:1", "golden_id": "ann", "email": "new@example.com", "phone": "+15135550100"}
+
+
+def points(
+    *wishes: dict[str, Any], people: tuple[dict[str, Any], ...] = (OLD, NEW), **more: Any
+) -> dict[tuple[str, str], list[str] | None]:
+    found = permissions(consents(*wishes), records(*people), USES, **more)
+    told = found.filter(golden_id="ann").select("data_use", "channel", "contact_points").rows()
+    return {(use, channel): listed for use, channel, listed in told}
+
+
+def test_a_grant_opens_the_contact_point_that_it_was_given_for_and_no_other() -> None:
+    email, phone = ("marketing", "email"), ("marketing", "phone")
+    own = points(wish("GRANTED", subject="old@example.com"))
+    assert own[email] == ["old@example.com"]
+    assert points(wish("GRANTED", subject="new@example.com"))[email] == ["new@example.com"]
+    both = [wish("GRANTED", subject=OLD["email"]), wish("GRANTED", subject=NEW["email"])]
+    assert points(*both)[email] == ["new@example.com", "old@example.com"]
+    of_record = wish("GRANTED", channel="any", subject_kind="record", subject="crm:1")
+    assert (points(of_record)[email], points(of_record)[phone]) == (["new@example.com"], ["+15135550100"])
+    by_phone = wish("GRANTED", channel="any", subject_kind="phone", subject="+15135550100")
+    assert points(by_phone)[email] == ["new@example.com"], "the record that holds the phone"
+    assert own[phone] == [], "nothing was granted for it"
+    shared = {**OLD, "email": None, "external_ids": [{"scheme": "email", "value": "new@example.com"}]}
+    of_other = wish("GRANTED", subject_kind="record", subject="news:1")
+    assert points(of_other, people=(shared, NEW))[email] == ["new@example.com"], "either record holds it"
+
+
+def test_a_grant_of_a_record_is_that_of_its_sources_others_with_the_same_external_id() -> None:
+    """A web shop tells of a user in several records; the CRM knows the number too, and has another address."""
+    number = {"golden_id": "ann", "external_ids": [{"scheme": "web_user", "value": "7"}]}
+    user, told = {"key": "web:7", **number}, {"key": "web:profile/x", "email": "told@example.com", **number}
+    crm = {"key": "crm:1", "email": "new@example.com", **number}
+    other = {"key": "web:8", "golden_id": "ann", "email": "other@example.com"}
+    said = wish("GRANTED", subject_kind="record", subject="web:7")
+    assert points(said, people=(user, told, crm, other))[("marketing", "email")] == ["told@example.com"]
+
+
+def test_consent_of_a_record_without_the_contact_point_opens_none() -> None:
+    bare = {"key": "news:1", "golden_id": "ann"}
+    said = wish("GRANTED", subject_kind="record", subject="news:1")
+    assert decided(said, people=(bare, NEW))[("marketing", "email")] == "no_consent"
+    assert decided(said, people=(bare,))[("marketing", "email")] == "no_contact_point"
+    assert points(said, people=(bare, NEW))[("marketing", "email")] == []
+
+
+def test_other_bases_take_every_contact_point_of_a_source_that_names_the_use() -> None:
+    service = ("service", "email")
+    assert points()[service] == ["new@example.com", "old@example.com"]
+    assert points(purposes={"crm": ("service",), "news": ("marketing",)})[service] == ["new@example.com"]
+    assert points(purposes={"news": ("marketing",)})[service] == []
+    assert points()[("marketing", "post")] is None
+    assert points()[("analytics", "any")] is None
+
+
+def test_who_refused_for_one_contact_point_is_reached_by_none() -> None:
+    """The stricter wish wins on a merge; a split gives each its own wishes back."""
+    said = [wish("GRANTED", subject="new@example.com"), wish("DENIED", subject="old@example.com")]
+    assert points(*said)[("marketing", "email")] == []
+    apart = points(*said, people=({**OLD, "golden_id": "bob"}, NEW))
+    assert apart[("marketing", "email")] == ["new@example.com"]
+
+
 def test_wishes_for_any_channel() -> None:
     email, phone = ("marketing", "email"), ("marketing", "phone")
     assert decided(wish("GRANTED", channel="any"))[phone] == "granted"
@@ -286,6 +350,25 @@ def test_what_is_not_allowed_says_why(people: list[dict[str, Any]], said: list[d
     assert (found["allowed"] != found["reason"].is_in(why_not)).all()
     why = pl.when(pl.col("lawful_basis") == "consent").then(pl.lit("granted")).otherwise("lawful_basis")
     assert found.filter(pl.col("allowed") & (pl.col("reason") != why)).height == 0
+
+
+@given(people=_PEOPLE, said=st.lists(_WISHES, max_size=6))
+def test_contact_points_are_those_of_the_customer_and_none_without_permission(
+    people: list[dict[str, Any]], said: list[dict[str, Any]]
+) -> None:
+    found = permissions(_said(said), _people(people), USES)
+    aimed = found.filter(pl.col("channel").is_in(["email", "phone"]))
+    assert (aimed["allowed"] == (aimed["contact_points"].list.len() > 0)).all()
+    assert found.filter(~pl.col("channel").is_in(["email", "phone"]))["contact_points"].is_null().all()
+    told = set(aimed.explode("contact_points").drop_nulls().select("golden_id", "contact_points").rows())
+    assert told <= {(p["golden_id"], p[kind]) for p in people for kind in ("email", "phone")}
+    granted = {r["subject"][1] for r in said if r["state"] == "GRANTED" and r["data_use"] == "marketing"}
+    holds = [
+        {p["email"], p["phone"], f"crm:{i}", *(["7"] if p["external_ids"] else [])} for i, p in enumerate(people)
+    ]
+    by_card = {"7"} if any(h & granted for h in holds if "7" in h) else set()
+    for point in aimed.filter(lawful_basis="consent")["contact_points"].explode().drop_nulls().unique():
+        assert any(point in h and h & (granted | by_card) for h in holds)
 
 
 def test_a_contact_point_serves_only_the_uses_that_its_source_names() -> None:

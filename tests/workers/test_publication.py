@@ -22,7 +22,6 @@ from hypothesis import strategies as st
 from onefold_storage.errors import BadInput, QualityGate
 from onefold_storage.keyed_hash import KeyedHash
 from onefold_workers.publication import GateLimits, GoldFrames, Survey, build, check, in_order, survey, together
-from onefold_workers.publication.frames import survivors
 from onefold_workers.publication.gates import measures
 from onefold_workers.publication.permission_codes import CodeBook, encode
 
@@ -207,36 +206,6 @@ def test_three_hundred_uses_fit(gold: GoldFrames) -> None:
     many = many.join(pl.DataFrame({"channel": [f"c{i:03d}" for i in range(300)]}), how="cross")
     why = _why(gold, many.select(gold.permissions.columns))
     assert set(why.values()) == {"allowed"} and len(why) == 40 * 300
-
-
-# survivors
-
-
-@settings(max_examples=60)
-@given(st.dictionaries(st.integers(0, 30), st.integers(0, 30), max_size=30), st.sets(st.integers(0, 30)))
-def test_merged_ids_lead_to_their_survivor(merges: dict[int, int], customers: set[int]) -> None:
-    def followed(start: int) -> int | None:
-        at, seen = start, set()
-        while at not in customers:
-            if at in seen or at not in merges:
-                return None
-            seen.add(at)
-            at = merges[at]
-        return at
-
-    history = pl.DataFrame(
-        {
-            "golden_id": [str(k) for k in merges],
-            "event": ["merged"] * len(merges),
-            "other_id": [str(v) for v in merges.values()],
-            "happened_at": list(range(len(merges))),
-        },
-        schema={"golden_id": pl.String, "event": pl.String, "other_id": pl.String, "happened_at": pl.Int64},
-    )
-    known = pl.DataFrame({"golden_id": [str(c) for c in sorted(customers)]}, schema={"golden_id": pl.String})
-    found = dict(survivors(history, known).iter_rows())
-    wanted = {str(k): str(s) for k in merges if k not in customers and (s := followed(k)) is not None}
-    assert found == wanted
 
 
 # gates

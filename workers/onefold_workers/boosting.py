@@ -7,15 +7,17 @@ values; its sum of trees is then read out, bin by bin, into tables. One thread: 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from onefold_workers.additive import Additive, Floats, bins
 
-VERSION = "additive-boosting-1"
+VERSION = "additive-boosting-2"
 """Part of a model's fingerprint: raise it when the learner changes."""
+Loss = Literal["log_loss", "absolute_error", "squared_error"]
+"""What a fit makes smallest: the first is a classifier's; the others lead to the median, and to the mean."""
 BINS = 100
 ROUNDS = 400
 
@@ -29,30 +31,31 @@ class Rows:
     weights: Floats
 
 
-def fit(names: tuple[str, ...], rows: Rows, *, classify: bool, rounds: int) -> Additive:
+def fit(names: tuple[str, ...], rows: Rows, *, loss: Loss, rounds: int) -> Additive:
     """Learn an additive model in `rounds` rounds; classifiers need both classes among the labels (0 and 1)."""
     edges = tuple(_edges(rows.values[:, j]) for j in range(len(names)))
-    booster = _boosted(rows, edges, classify, rounds)
-    return _tables(names, booster, edges, rows, classify)
+    booster = _boosted(rows, edges, loss, rounds)
+    return _tables(names, booster, edges, rows, classify=loss == "log_loss")
 
 
-def best_rounds(train: Rows, check: Rows, *, classify: bool) -> int:
-    """How many rounds predict `check` best, up to `ROUNDS`: by log loss, or absolute error."""
+def best_rounds(train: Rows, check: Rows, *, loss: Loss) -> int:
+    """How many rounds predict `check` best, up to `ROUNDS`, by the same loss."""
+    classify = loss == "log_loss"
     edges = tuple(_edges(train.values[:, j]) for j in range(train.values.shape[1]))
-    booster = _boosted(train, edges, classify, ROUNDS)
+    booster = _boosted(train, edges, loss, ROUNDS)
     codes = _codes(check.values, edges)
     with threadpool_limits(limits=1):
         stages = booster.staged_predict_proba(codes) if classify else booster.staged_predict(codes)
-        losses = [_loss(s[:, 1] if classify else s, check, classify) for s in stages]
+        losses = [_loss(s[:, 1] if classify else s, check, loss) for s in stages]
     return int(np.argmin(losses)) + 1
 
 
-def _loss(predicted: Floats, rows: Rows, classify: bool) -> float:
-    if classify:
+def _loss(predicted: Floats, rows: Rows, loss: Loss) -> float:
+    if loss == "log_loss":
         p = np.clip(predicted, 1e-9, 1 - 1e-9)
         each = -(rows.labels * np.log(p) + (1 - rows.labels) * np.log(1 - p))
     else:
-        each = np.abs(rows.labels - predicted)
+        each = np.abs(rows.labels - predicted) ** (1 if loss == "absolute_error" else 2)
     return float(np.average(each, weights=rows.weights))
 
 
@@ -68,7 +71,9 @@ def _edges(column: Floats) -> Floats:
         picked = picked[picked < len(distinct) - 1]
     else:
         picked = np.arange(len(distinct) - 1)
-    return np.unique((distinct[picked] + distinct[picked + 1]) / 2)
+    lower, upper = distinct[picked], distinct[picked + 1]
+    middle = (lower + upper) / 2
+    return np.unique(np.where(middle < upper, middle, lower))  # between neighbouring floats there is no middle
 
 
 def _codes(values: Floats, edges: tuple[Floats, ...]) -> Floats:
@@ -78,15 +83,16 @@ def _codes(values: Floats, edges: tuple[Floats, ...]) -> Floats:
     return np.where(np.isnan(values), np.nan, codes)
 
 
-def _boosted(rows: Rows, edges: tuple[Floats, ...], classify: bool, rounds: int) -> Any:
+def _boosted(rows: Rows, edges: tuple[Floats, ...], loss: Loss, rounds: int) -> Any:
     from sklearn.ensemble import (  # here: half a second that only who learns has to wait
         HistGradientBoostingClassifier,
         HistGradientBoostingRegressor,
     )
 
+    classify = loss == "log_loss"
     kind = HistGradientBoostingClassifier if classify else HistGradientBoostingRegressor
     booster = kind(
-        loss="log_loss" if classify else "absolute_error",
+        loss=loss,
         learning_rate=0.05 if classify else 0.1,
         max_iter=rounds,
         max_leaf_nodes=4,
@@ -109,6 +115,7 @@ def _tables(
     booster: Any,
     edges: tuple[Floats, ...],
     rows: Rows,
+    *,
     classify: bool,
 ) -> Additive:
     """Read the boosted trees out: one feature varies over its bins while the others stand at their first bin."""

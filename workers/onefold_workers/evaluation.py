@@ -55,7 +55,7 @@ class Figures:
 
 def better(metric: Metric, value: float, than: float) -> float:
     """How much better `value` is; negative is worse."""
-    return than - value if metric == "mae" else value - than
+    return than - value if metric in ("mae", "rmse") else value - than
 
 
 def figures(
@@ -93,6 +93,9 @@ def measure(metric: Metric, labels: Floats, score: Floats) -> Measure:
     """The metric as a function of customers' weights."""
     if metric == "auc":
         return _auc(labels, score)
+    if metric == "rmse":
+        squares = (labels - score) ** 2
+        return lambda weights: float(np.sqrt(np.average(squares, weights=weights)))
     each = np.abs(labels - score) if metric == "mae" else score
     return lambda weights: float(np.average(each, weights=weights))
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 import pyarrow as pa
 
-from onefold_storage.checking import localise
 from onefold_storage.contract_fields import UnitRule
 from onefold_storage.derived import as_text, written
+from onefold_storage.local_time import in_format, localise
 from onefold_storage.plain_numbers import plain_number
 from onefold_storage.units import conversion
 from onefold_workers.cleaning import squeezed
@@ -22,7 +22,6 @@ _LARGEST = 10**14
 _ZONED = ("%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z")
 _NAIVE = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%dT%H:%M")
 _DAYS = ("%Y-%m-%d", "%Y%m%d")
-_EPOCH_UNITS = ((10**16, 1), (10**13, 1_000), (10**10, 1_000_000))
 
 
 def record_key(source: str, columns: Sequence[str], schema: Mapping[str, pl.DataType]) -> pl.Expr:
@@ -100,14 +99,7 @@ def moment(expr: pl.Expr, dtype: pl.DataType, zone: str, form: str | None = None
     if dtype == pl.Date:
         return localise(expr.cast(pl.Datetime("us")), zone)
     text = as_text(expr, dtype).str.strip_chars()
-    tries: list[pl.Expr] = []
-    if form:
-        if "%z" in form:
-            tries.append(text.str.to_datetime(form, strict=False, time_zone="UTC", time_unit="us"))
-        elif any(code in form for code in ("%H", "%I", "%T", "%R", "%s", "%X", "%c")):
-            tries.append(localise(text.str.to_datetime(form, strict=False, time_unit="us"), zone))
-        else:
-            tries.append(localise(text.str.to_date(form, strict=False).cast(pl.Datetime("us")), zone))
+    tries = [in_format(text, form, zone)] if form else []
     iso = text.str.replace(r"^(\d{4}-\d{2}-\d{2}) ", "${1}T").str.replace(r" ?(?:Z|z|UTC|GMT)$", "+00:00")
     iso = iso.str.replace(r" ([+-]\d{2}:?\d{2})$", "${1}")
     tries += [iso.str.to_datetime(f, strict=False, time_zone="UTC", time_unit="us") for f in _ZONED]
@@ -118,11 +110,11 @@ def moment(expr: pl.Expr, dtype: pl.DataType, zone: str, form: str | None = None
 
 
 def _epoch(text: pl.Expr) -> pl.Expr:
+    """Seconds, milliseconds from eleven digits on, or microseconds from fourteen on, since 1970."""
     count = pl.when(text.str.contains(r"^\d{9,17}$")).then(text).cast(pl.Int64, strict=False)
-    micros = count * 1_000_000
-    for least, factor in reversed(_EPOCH_UNITS):
-        smaller = {1_000_000: 1_000, 1_000: 1, 1: 1}[factor]
-        micros = pl.when(count >= least).then(count * smaller).otherwise(micros)
+    micros = (
+        pl.when(count >= 10**13).then(count).when(count >= 10**10).then(count * 1_000).otherwise(count * 1_000_000)
+    )
     return micros.cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
 
 

@@ -17,8 +17,7 @@ from onefold_storage.errors import BadInput
 from onefold_workers.point_in_time import Tables
 
 Kind = Literal["classifier", "regressor", "ranker"]
-Metric = Literal["auc", "mae", "recall@10"]
-METRICS: dict[Kind, Metric] = {"classifier": "auc", "regressor": "mae", "ranker": "recall@10"}
+Metric = Literal["auc", "mae", "rmse", "recall@10"]
 
 FEWEST = 20
 """Customers of training and of the hold-out below which figures say nothing."""
@@ -36,8 +35,9 @@ class Model:
     """One model.
 
     `kind` decides metric and score: a classifier's score is the label's probability (metric AUC), a regressor's the
-    label's expected size (its median; metric mean absolute error), a ranker's the probability that a customer takes
-    a category (metric recall among the first ten).
+    label's size (its median, metric mean absolute error; where most labels are 0 its mean, metric root mean square
+    error: see `goal.py`), a ranker's the probability that a customer takes a category (metric recall among the first
+    ten).
     `horizon`: how far it looks ahead; shortened where the data are too short. `needs`: kinds of interaction that
     must be there; cut-offs follow the span of theirs. `views`: names of the feature views it learns from; none
     means every view keyed by golden ID, the workspace's too.
@@ -68,8 +68,3 @@ class Model:
     cutoffs: int = 6
     sample: int = 20_000
     digest: str = ""
-
-    @property
-    def metric(self) -> Metric:
-        """What its figures are measured by."""
-        return METRICS[self.kind]

@@ -212,7 +212,7 @@ def train(model: Model, frame: pl.DataFrame, plan: Plan) -> Trained:
         additive=final,
         tested=tested,
         figures=evaluation.figures(
-            model.metric, ones, recalls["score"], recalls["baseline"], {n: recalls[n] for n in model.rivals}
+            "recall@10", ones, recalls["score"], recalls["baseline"], {n: recalls[n] for n in model.rivals}
         ),
         as_of=plan.as_of,
         test=plan.test,
@@ -244,7 +244,7 @@ def _fitted(model: Model, frame: pl.DataFrame, cutoffs: tuple[datetime, ...]) ->
     if len(np.unique(y)) < 2:
         raise NotTrainable(f"{model.name}: nobody took any category in the horizon")
     learned = boosting.Rows(x, y, np.ones(len(y)))
-    return boosting.fit(NAMES, learned, classify=True, rounds=ROUNDS)
+    return boosting.fit(NAMES, learned, loss="log_loss", rounds=ROUNDS)
 
 
 def _check(model: Model, frame: pl.DataFrame, known: Context) -> None:

@@ -1,7 +1,8 @@
 """Who may be contacted, for what, through which channel, and why not. Fails closed.
 
 A wish belongs to a contact point or a record; a customer has the wishes of all their records, emails, phones and
-external IDs, so that wishes follow them through merge and split. The strictest one decides.
+external IDs, so that wishes follow them through merge and split. The strictest one decides. What a grant opens is the
+contact point that it was given for (`contact_points.py`): the customer is reached there and nowhere else.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import cast
 import polars as pl
 
 from onefold_storage.schema import PERMISSIONS
+from onefold_workers.contact_points import POINT_OF, holdings, permitted, stated
 from onefold_workers.data_uses import ANY, CONSENT, DataUses
 
 __all__ = ["DataUses", "permissions"]
@@ -20,7 +22,7 @@ GRANTED = "GRANTED"
 _EMPTY = cast("pl.DataFrame", pl.from_arrow(PERMISSIONS.arrow.empty_table()))
 _CELL = ["data_use", "channel"]
 _SUBJECT = ["subject_kind", "subject"]
-_NEEDS = {"email": "email", "phone": "phone", "sms": "phone", "post": "post"}
+_NEEDS = {**POINT_OF, "post": "post"}
 _EPOCH = pl.lit(0).cast(pl.Datetime("us", "UTC"))
 
 
@@ -43,8 +45,12 @@ def permissions(
     forbids until a later wish grants the channel by name, and it grants only where no wish forbids the channel by
     name. A wish against data use `any` forbids every use; one in favour of it names no purpose and grants none.
     A state other than GRANTED forbids. Where a source deletes a wish, what it granted is gone and what it forbade
-    stays until a later wish grants it. Reasons: granted, or the lawful basis, where allowed; else denied, revoked,
-    objection, no_consent, no_contact_point, or no_purpose: they are known, but to no source for this use.
+    stays until a later wish grants it.
+
+    Reasons: granted, or the lawful basis, where allowed; else denied, revoked, objection, no_consent (none was given,
+    or for no contact point that is known), no_contact_point, or no_purpose: they are known, but to no source for this
+    use. `contact_points` are those that may be used: none where nothing is allowed, null for a channel that goes to
+    none, such as post.
     """
     if "deleted" in records.columns:
         records = records.filter(~pl.col("deleted").fill_null(False))
@@ -52,27 +58,15 @@ def permissions(
     cells = uses.frame()
     if not records.height or not cells.height:
         return _EMPTY
-    points = _points(records)
-    spoken = consents.join(points.select(_SUBJECT).unique(), on=_SUBJECT, how="semi")
-    verdicts = _by_customer(_by_subject(_standing(spoken), cells), points)
-    every = _reachable(records, cells, purposes).join(verdicts, on=["golden_id", *_CELL], how="left")
-    return _decided(every).select(pl.col(c).cast(t) for c, t in _EMPTY.schema.items()).sort("golden_id", *_CELL)
-
-
-def _points(records: pl.DataFrame) -> pl.DataFrame:
-    """Everything a wish can belong to: golden_id, subject_kind, subject."""
-    plain = [
-        records.select("golden_id", pl.lit(kind).alias("subject_kind"), pl.col(column).alias("subject"))
-        for kind, column in (("record", "record_key"), ("email", "email"), ("phone", "phone"))
-    ]
-    ids = (
-        records.select("golden_id", pl.col("external_ids"))
-        .filter(pl.col("external_ids").list.len() > 0)
-        .explode("external_ids")
-        .unnest("external_ids")
-        .select("golden_id", pl.col("scheme").alias("subject_kind"), pl.col("value").alias("subject"))
+    held = holdings(records)
+    spoken = consents.join(held.select(_SUBJECT).unique(), on=_SUBJECT, how="semi")
+    verdicts = _by_subject(_standing(spoken), cells)
+    every = (
+        _reachable(records, cells, purposes)
+        .join(_by_customer(verdicts, held), on=["golden_id", *_CELL], how="left")
+        .join(permitted(held, verdicts, cells, purposes), on=["golden_id", *_CELL], how="left")
     )
-    return pl.concat([*plain, ids]).drop_nulls().unique()
+    return _decided(every).select(pl.col(c).cast(t) for c, t in _EMPTY.schema.items()).sort("golden_id", *_CELL)
 
 
 def _standing(consents: pl.DataFrame) -> pl.DataFrame:
@@ -132,11 +126,12 @@ def _by_subject(standing: pl.DataFrame, cells: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _by_customer(verdicts: pl.DataFrame, points: pl.DataFrame) -> pl.DataFrame:
+def _by_customer(verdicts: pl.DataFrame, held: pl.DataFrame) -> pl.DataFrame:
     """The strictest of all of a customer's subjects."""
     forbids = pl.col("forbids")
     return (
-        points.join(verdicts, on=_SUBJECT, how="inner")
+        held.select("golden_id", *_SUBJECT)
+        .join(verdicts, on=_SUBJECT, how="inner")
         .group_by("golden_id", *_CELL)
         .agg(
             forbids.any(),
@@ -165,12 +160,8 @@ def _reachable(
         reached = pl.when(pl.col("channel") == channel).then(f"_{point}").otherwise(reached)
     meant = pl.lit(True)
     if purposes is not None:
-        named = pl.DataFrame(
-            [(s, u) for s, stated in purposes.items() for u in stated],
-            schema={"source": pl.String, "data_use": pl.String},
-            orient="row",
-        ).with_columns(_named=pl.lit(True))
-        every = every.join(named.unique(), on=["source", "data_use"], how="left")
+        named = stated(purposes).with_columns(_named=pl.lit(True))
+        every = every.join(named, on=["source", "data_use"], how="left")
         meant = pl.col("_named").fill_null(False) | (pl.col("lawful_basis") == CONSENT)
     return every.group_by("golden_id", *_CELL, "lawful_basis").agg(
         reached.any().alias("_has"), (reached & meant).any().alias("_meant")
@@ -178,9 +169,11 @@ def _reachable(
 
 
 def _decided(every: pl.DataFrame) -> pl.DataFrame:
-    """allowed and reason, the wish before the want of a contact point."""
+    """allowed, reason and contact_points: the wish before the want of a contact point."""
     consent = pl.col("lawful_basis") == CONSENT
     forbids, grants = pl.col("forbids").fill_null(False), pl.col("grants").fill_null(False)
+    aimed = pl.col("channel").is_in(list(POINT_OF))
+    open_ = ~aimed | pl.col("contact_points").is_not_null()
     reason = (
         pl.when(forbids & consent)
         .then(pl.when(pl.col("denied").fill_null(True)).then(pl.lit("denied")).otherwise(pl.lit("revoked")))
@@ -192,8 +185,13 @@ def _decided(every: pl.DataFrame) -> pl.DataFrame:
         .then(pl.lit("no_contact_point"))
         .when(~pl.col("_meant"))
         .then(pl.lit("no_purpose"))
+        .when(consent & ~open_)
+        .then(pl.lit("no_consent"))
         .when(consent)
         .then(pl.lit("granted"))
         .otherwise("lawful_basis")
     )
-    return every.with_columns(reason=reason, allowed=~forbids & (~consent | grants) & pl.col("_meant"))
+    allowed = ~forbids & (~consent | grants) & pl.col("_meant") & open_
+    nowhere = pl.lit([], dtype=pl.List(pl.String))
+    points = pl.when(aimed).then(pl.when(allowed).then("contact_points").otherwise(nowhere))
+    return every.with_columns(reason=reason, allowed=allowed, contact_points=points)

@@ -3,7 +3,8 @@
 `History` holds the rows of one partition of customers and hands out `Tables` that end at a cut-off (for features)
 or that span a horizon (for labels). It is the only place that filters by time, so no view can see past the
 cut-off. A row is visible from its `effective_at` until a later version of the same `record_key` takes effect.
-Whoever fills it may give the latest versions only, or all of them in the order they landed.
+Whoever fills it gives all versions of a record, in the order they landed, or says of each in `UNTIL` until when it
+held: where versions belong to several customers they never meet in one partition.
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ from datetime import UTC, datetime
 import polars as pl
 
 from onefold_storage import schema
+from onefold_workers.money import OTHER, Reckoning
 
 PURCHASE = "purchase"
-_UNTIL = "_until"
+UNTIL = "_until"
+"""Until when a row's version held: the `effective_at` of the record's next one; null where it is the last."""
 _TIME = pl.Datetime("us", "UTC")
 _UNUSED = ("source", "package_id", "row_id", "contact_key")
 
@@ -25,10 +28,12 @@ _UNUSED = ("source", "package_id", "row_id", "contact_key")
 class Tables:
     """What a view or a label may read, all of one partition of customers but `items`, which is whole.
 
-    `interactions`, `cases`, `consents`: silver's columns and `golden_id`, money as Float64 in the row's currency.
+    `interactions`, `cases`, `consents`: silver's columns and `golden_id`; `amount` as Float64 in the currency that money
+    is reckoned in, null where it is in another one (`money.py`).
     `items`: silver's. `customers`: `golden_id`, `first_seen` (nothing else of a golden record is known as of a
     cut-off). `baskets`: purchases that belong together: golden_id, basket, effective_at, channel, amount,
-    quantity, lines, visit (false for a return: amount below 0). `lines`: bought items: golden_id, effective_at,
+    quantity, lines, visit (false for a return: amount below 0); amount is null where all of it is in another currency.
+    `lines`: bought items: golden_id, effective_at,
     item_key, category, amount, quantity (null counts as 1).
     """
 
@@ -47,13 +52,15 @@ def _empty(table: schema.Table, *extra: str) -> pl.DataFrame:
 
 
 def _shaped(frame: pl.LazyFrame | pl.DataFrame | None, table: schema.Table, *extra: str) -> pl.DataFrame:
-    """The table's columns (missing ones as nulls), without those that no view needs, money as Float64."""
+    """The table's columns (missing ones as nulls), without those that no view needs, money as Float64; and `UNTIL`."""
     empty = _empty(table, *extra).drop(_UNUSED, strict=False)
     if frame is None:
         given = empty
     else:
         lazy = frame.lazy()
         present = lazy.collect_schema().names()
+        if UNTIL in present:
+            empty = empty.with_columns(pl.lit(None, _TIME).alias(UNTIL))
         kept = lazy.select(pl.col(c).cast(t) for c, t in empty.schema.items() if c in present)
         given = kept.collect().with_columns(
             pl.lit(None, t).alias(c) for c, t in empty.schema.items() if c not in present
@@ -62,15 +69,20 @@ def _shaped(frame: pl.LazyFrame | pl.DataFrame | None, table: schema.Table, *ext
     return given.select(empty.columns).with_columns(pl.col(money).cast(pl.Float64))
 
 
-def _versioned(frame: pl.DataFrame) -> pl.DataFrame:
-    """Adds until when each row's version held: the `effective_at` of the record's next one, or null."""
-    until = pl.lit(None, _TIME)
-    if frame["record_key"].n_unique() < frame["record_key"].len() - frame["record_key"].null_count():
-        frame = frame.sort("effective_at", maintain_order=True)
-        until = pl.when(pl.col("record_key").is_not_null()).then(
-            pl.col("effective_at").shift(-1).over("record_key")
-        )
-    return frame.with_columns(until.alias(_UNTIL), pl.col("deleted").fill_null(False))
+def superseded_at() -> pl.Expr:
+    """`UNTIL` of each row of a table that has its versions in order."""
+    return pl.col("effective_at").shift(-1).over("record_key").alias(UNTIL)
+
+
+def versioned(frame: pl.DataFrame) -> pl.DataFrame:
+    """Adds `UNTIL`, unless it is there, to rows in the order they landed."""
+    frame = frame.with_columns(pl.col("deleted").fill_null(False))
+    if UNTIL in frame.columns:
+        return frame
+    if frame["record_key"].n_unique() == frame["record_key"].len() - frame["record_key"].null_count():
+        return frame.with_columns(pl.lit(None, _TIME).alias(UNTIL))
+    known = pl.when(pl.col("record_key").is_not_null())
+    return frame.sort("effective_at", maintain_order=True).with_columns(known.then(superseded_at()).alias(UNTIL))
 
 
 def sampled(share: float) -> pl.Expr:
@@ -106,23 +118,26 @@ class History:
         customers: pl.LazyFrame | pl.DataFrame | None = None,
         cases: pl.LazyFrame | pl.DataFrame | None = None,
         consents: pl.LazyFrame | pl.DataFrame | None = None,
+        reckoning: Reckoning = Reckoning(),  # noqa: B008 - frozen
     ) -> History:
         """Prepare silver's rows (with `golden_id`) and gold's customers of one partition; `items` whole.
 
-        Missing tables and columns count as empty. Rows without a golden ID are left out.
+        Missing tables and columns count as empty. Rows without a golden ID are left out. `reckoning`: the currency
+        of all money, the same for every partition.
         """
-        rows = _versioned(_shaped(interactions, schema.INTERACTIONS, "golden_id")).drop_nulls("golden_id")
-        things = _described(_versioned(_shaped(items, schema.ITEMS)))
+        rows = versioned(reckoning.applied(_shaped(interactions, schema.INTERACTIONS, "golden_id")))
+        rows = rows.drop_nulls("golden_id")
+        things = _described(versioned(_shaped(items, schema.ITEMS)))
         people = _shaped(customers, schema.CUSTOMERS).select("golden_id", "first_seen")
         bought = _bought(rows, things)
         return cls(
             rows,
             things,
             people,
-            _versioned(_shaped(cases, schema.CASES, "golden_id")).drop_nulls("golden_id"),
-            _versioned(_shaped(consents, schema.CONSENTS, "golden_id")).drop_nulls("golden_id"),
+            versioned(reckoning.applied(_shaped(cases, schema.CASES, "golden_id"))).drop_nulls("golden_id"),
+            versioned(_shaped(consents, schema.CONSENTS, "golden_id")).drop_nulls("golden_id"),
             _baskets(bought),
-            bought.filter(pl.col("amount").fill_null(0.0) >= 0).drop("basket", "channel"),
+            bought.filter(pl.coalesce("amount", OTHER, 0.0) >= 0).drop("basket", "channel"),
         )
 
     def sampled(self, share: float) -> History:
@@ -143,26 +158,30 @@ class History:
 
     def _window(self, start: datetime | None, end: datetime) -> Tables:
         known = (pl.col("effective_at") < end) & ~pl.col("deleted")
-        known &= pl.col(_UNTIL).is_null() | (pl.col(_UNTIL) >= end)
+        known &= pl.col(UNTIL).is_null() | (pl.col(UNTIL) >= end)
         inside = known if start is None else known & (pl.col("effective_at") >= start)
 
         def rows(frame: pl.DataFrame, which: pl.Expr) -> pl.LazyFrame:
-            return frame.lazy().filter(which).drop("deleted", _UNTIL)
+            return frame.lazy().filter(which).drop("deleted", UNTIL, OTHER, strict=False)
 
         timed = {n: rows(getattr(self, n), inside) for n in ("interactions", "cases", "consents", "lines")}
         baskets = (
-            rows(self.baskets, inside)
+            self.baskets.lazy()
+            .filter(inside)
             .group_by("golden_id", "basket")
             .agg(
                 pl.col("effective_at").max(),
                 pl.col("channel").first(),
-                pl.col("amount", "quantity", "lines").sum(),
+                pl.when(pl.col("amount").count() > 0).then(pl.col("amount").sum()),
+                pl.col("quantity", "lines", OTHER).sum(),
             )
+            .with_columns(visit=pl.coalesce("amount", OTHER) >= 0)
+            .drop(OTHER)
         )
         return Tables(
             items=rows(self.items, known),
             customers=self.customers.lazy().filter(pl.col("first_seen") < end),
-            baskets=baskets.with_columns(visit=pl.col("amount") >= 0),
+            baskets=baskets,
             **timed,
         )
 
@@ -186,7 +205,8 @@ def _bought(rows: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
         pl.col("quantity").fill_null(1.0),
         pl.coalesce("related_key", pl.col("effective_at").dt.strftime("%F")).alias("basket"),
         "deleted",
-        _UNTIL,
+        UNTIL,
+        OTHER,
     )
     if not unit:
         return purchases.with_columns(category=pl.col("item_key").str.replace(r"^[^:]*:", ""))
@@ -209,10 +229,10 @@ def _bought(rows: pl.DataFrame, items: pl.DataFrame) -> pl.DataFrame:
 
 def _baskets(bought: pl.DataFrame) -> pl.DataFrame:
     """Lines of one basket and one moment as one row: a cut-off may still fall between two of them."""
-    keys = ["golden_id", "basket", "effective_at", "deleted", _UNTIL]
+    keys = ["golden_id", "basket", "effective_at", "deleted", UNTIL]
     return bought.group_by(keys, maintain_order=True).agg(
         pl.col("channel").first(),
-        pl.col("amount").sum(),
-        pl.col("quantity").sum(),
+        pl.when((pl.col("amount").count() > 0) | (pl.col(OTHER).count() == 0)).then(pl.col("amount").sum()),
+        pl.col("quantity", OTHER).sum(),
         pl.len().cast(pl.Int64).alias("lines"),
     )

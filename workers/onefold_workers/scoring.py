@@ -59,7 +59,7 @@ def explained(trained: Trained, model: Model, people: pl.DataFrame) -> tuple[Flo
     scale = np.ones(people.height)
     if model.scale is not None:
         days = trained.horizon / timedelta(days=1)
-        scale = people.select(model.scale(days).cast(pl.Float64)).to_series().to_numpy()
+        scale = people.select(model.scale(days).cast(pl.Float64)).to_series().to_numpy() + trained.floor
         contributions *= scale[:, None]
         contributions[:, additive.names.index(model.scaled_by)] += additive.base * (scale - trained.average)
     points = np.maximum(additive.raw(values) * scale, 0)

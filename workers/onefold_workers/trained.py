@@ -23,8 +23,8 @@ class Trained:
 
     `additive` is the fit to use, `tested` the one that the figures are of (it never saw the hold-out). `as_of` is
     the end of the data it learned from; `test` the hold-out's cut-off. `context`: what a ranker knows of
-    categories; `average`: the mean of the model's scale, 1 where it has none. `version` is the registry's;
-    `fingerprint` says what it was learned from.
+    categories; `average`: the mean of the model's scale, 1 where it has none, with `floor` (see `goal.py`).
+    `version` is the registry's; `fingerprint` says what it was learned from.
     """
 
     model: str
@@ -39,6 +39,7 @@ class Trained:
     version: str = ""
     context: dict[str, Any] = field(default_factory=dict)
     average: float = 1.0
+    floor: float = 0.0
 
     def to_json(self) -> str:
         """All of it but its version as JSON."""
@@ -55,6 +56,7 @@ class Trained:
             "fingerprint": self.fingerprint,
             "context": self.context,
             "average": self.average,
+            "floor": self.floor,
         }
         return json.dumps(plain, allow_nan=False)
 
@@ -77,6 +79,7 @@ class Trained:
             version=version,
             context=plain["context"],
             average=plain["average"],
+            floor=plain.get("floor", 0.0),
         )
 
     def status(self) -> dict[str, Any]:

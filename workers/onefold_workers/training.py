@@ -19,12 +19,13 @@ from onefold_workers import boosting, evaluation, offering
 from onefold_workers.additive import Additive, Floats
 from onefold_workers.feature_view import GOLDEN_ID, FeatureView
 from onefold_workers.features import DECIMALS, features_at, rounded, rows_at
+from onefold_workers.goal import LABEL, SCALE, Goal, goal_of
 from onefold_workers.model import FEWEST, FEWEST_APART, Model, NotTrainable
 from onefold_workers.plan import Plan
 from onefold_workers.point_in_time import History, sampled
 from onefold_workers.trained import Trained, matrix
 
-LABEL, BASELINE, SCALE = "label", "baseline", "scale"
+BASELINE = "baseline"
 FEW_ROUNDS = 50
 """Rounds to boost where there is nothing to choose their number by."""
 
@@ -143,9 +144,11 @@ def train(model: Model, views: Mapping[str, FeatureView], frame: pl.DataFrame, p
     names = tuple(n for v in views_of(model, views) for n in v.names)
     held = frame.filter(pl.col("as_of") == plan.test)
     _check(model, held, "the hold-out")
-    tested = _fitted(model, names, frame.filter(pl.col("as_of").is_in(plan.train)), plan.train)
-    final = _fitted(model, names, frame.filter(pl.col("as_of").is_in(plan.final)), plan.final)
-    score = predicted(model, tested, held)
+    past = frame.filter(pl.col("as_of").is_in(plan.train))
+    goal = goal_of(model, past)
+    tested = _fitted(model, goal, names, past, plan.train)
+    final = _fitted(model, goal, names, frame.filter(pl.col("as_of").is_in(plan.final)), plan.final)
+    score = predicted(model, tested, held, goal.floor)
     rivals = {n: held.select(r(plan.days).fill_null(0.0)).to_series().to_numpy() for n, r in model.rivals.items()}
     scales = frame.filter(pl.col("as_of").is_in(plan.final))[SCALE]
     result = Trained(
@@ -153,11 +156,12 @@ def train(model: Model, views: Mapping[str, FeatureView], frame: pl.DataFrame, p
         kind=model.kind,
         additive=final,
         tested=tested,
-        figures=evaluation.figures(model.metric, held[LABEL].to_numpy(), score, held[BASELINE].to_numpy(), rivals),
+        figures=evaluation.figures(goal.metric, held[LABEL].to_numpy(), score, held[BASELINE].to_numpy(), rivals),
         as_of=plan.as_of,
         test=plan.test,
         horizon=plan.horizon,
-        average=float(np.round(np.mean(scales.to_numpy()), DECIMALS)),
+        average=float(np.round(np.mean(scales.to_numpy()) + goal.floor, DECIMALS)),
+        floor=goal.floor,
     )
     return replace(result, fingerprint=digest)
 
@@ -166,9 +170,10 @@ def no_worse(model: Model, trained: Trained, champion: Trained | None, frame: pl
     """Whether `trained` does at least as well as the present champion on the same hold-out, `plan.test` of `frame`.
 
     The champion is tested as it is where its data ended before the hold-out, else by its own fit that did; one that
-    answers another question (other horizon, features that are gone) or learned from later data gives way.
+    answers another question (other horizon or metric, features that are gone) or learned from later data gives way.
     """
-    if champion is None or champion.horizon != plan.horizon:
+    metric = trained.figures.metric
+    if champion is None or champion.horizon != plan.horizon or champion.figures.metric != metric:
         return True
     fit = champion.additive if champion.as_of <= plan.test else champion.tested
     held = _ordered(frame.filter(pl.col("as_of") == plan.test))
@@ -178,35 +183,37 @@ def no_worse(model: Model, trained: Trained, champion: Trained | None, frame: pl
     if model.kind == "ranker":
         value = float(np.mean(offering.recalls(model, held, fit, plan.days)["score"]))
     else:
-        score = predicted(model, fit, held)
-        value = evaluation.measure(model.metric, held[LABEL].to_numpy(), score)(np.ones(len(score)))
-    return evaluation.better(model.metric, trained.figures.value, value) >= 0
+        score = predicted(model, fit, held, champion.floor)
+        value = evaluation.measure(metric, held[LABEL].to_numpy(), score)(np.ones(len(score)))
+    return evaluation.better(metric, trained.figures.value, value) >= 0
 
 
-def predicted(model: Model, additive: Additive, rows: pl.DataFrame) -> Floats:
-    """The scores of training rows."""
+def predicted(model: Model, additive: Additive, rows: pl.DataFrame, floor: float = 0.0) -> Floats:
+    """The scores of training rows; `floor`: of the goal that was learned for."""
     score = additive.predict(matrix(rows, additive.names))
-    return np.maximum(score * rows[SCALE].to_numpy(), 0) if model.kind == "regressor" else score
+    return np.maximum(score * (rows[SCALE].to_numpy() + floor), 0) if model.kind == "regressor" else score
 
 
-def _fitted(model: Model, names: tuple[str, ...], frame: pl.DataFrame, cutoffs: tuple[datetime, ...]) -> Additive:
+def _fitted(
+    model: Model, goal: Goal, names: tuple[str, ...], frame: pl.DataFrame, cutoffs: tuple[datetime, ...]
+) -> Additive:
     """Fit on all of `frame`; how many rounds is decided on its latest cut-off (or a fifth of its customers)."""
     _check(model, frame, "training")
     late = pl.col("as_of") == max(cutoffs) if len(cutoffs) > 1 else pl.col(GOLDEN_ID).hash(seed=5) % 5 == 0
-    classify = model.kind == "classifier"
-    early, check = (_learnable(model, names, frame.filter(w)) for w in (~late, late))
-    everything = _learnable(model, names, frame)
-    one_class = classify and len(np.unique(early.labels)) < 2
-    rounds = FEW_ROUNDS if one_class else boosting.best_rounds(early, check, classify=classify)
-    return boosting.fit(names, everything, classify=classify, rounds=rounds)
+    early, check = (_learnable(goal, names, frame.filter(w)) for w in (~late, late))
+    everything = _learnable(goal, names, frame)
+    one_class = goal.loss == "log_loss" and len(np.unique(early.labels)) < 2
+    rounds = FEW_ROUNDS if one_class else boosting.best_rounds(early, check, loss=goal.loss)
+    return boosting.fit(names, everything, loss=goal.loss, rounds=rounds)
 
 
-def _learnable(model: Model, names: tuple[str, ...], frame: pl.DataFrame) -> boosting.Rows:
-    scale = frame[SCALE].to_numpy()
+def _learnable(goal: Goal, names: tuple[str, ...], frame: pl.DataFrame) -> boosting.Rows:
     labels = frame[LABEL].to_numpy()
-    if model.kind == "classifier":
+    if goal.loss == "log_loss":
         return boosting.Rows(matrix(frame, names), labels, np.ones(len(labels)))
-    # |y - s f| = s |y/s - f|: learning y/s with weights s makes the same error smallest.
+    # |y - s f| = s |y/s - f|: learning y/s with weights s makes the same error smallest. For squares it evens out
+    # how much customers of a large and of a small scale say.
+    scale = frame[SCALE].to_numpy() + goal.floor
     return boosting.Rows(matrix(frame, names), labels / scale, scale)
 
 

@@ -45,6 +45,7 @@ def everything(view: View, golden_id: str) -> dict[str, Any]:
     body["may_contact"] = view.objections.over(customer, body["may_contact"])
     body["merged_from"] = None if body["golden_id"] == golden_id else golden_id
     body["publication"] = view.snapshot.version
+    body["currency"] = view.snapshot.facts.get("currency")
     return body
 
 
@@ -68,7 +69,7 @@ def customer(
     """The golden record with traits, segments, scores and reasons, offers, consents, and permissions as of now.
 
     A golden ID that was merged into another answers with its survivor, and names itself in `merged_from`. With
-    `as_of` the answer is worked out from the records, consents and decisions of then.
+    `as_of` the answer is worked out from the records, consents, wishes and decisions of then.
     """
     if as_of is None:
         return Answer(everything(shared.serving.view(), golden_id))

@@ -56,6 +56,7 @@ CUSTOMER: Final[dict[str, Any]] = {
     "attributes": {"household_size": "3"},
     "provenance": {"email": "shop_accounts:91", "city": "crm_contacts:17"},
     "traits": {"spend_365d": 1840.22, "favourite_department": "GROCERY"},
+    "currency": "USD",
     "segments": ["regulars"],
     "scores": [
         {
@@ -87,6 +88,7 @@ CUSTOMER: Final[dict[str, Any]] = {
             "allowed": True,
             "lawful_basis": "consent",
             "reason": "granted",
+            "contact_points": ["maria.lopez@example.org"],
         },
         {
             "data_use": "marketing",
@@ -94,6 +96,7 @@ CUSTOMER: Final[dict[str, Any]] = {
             "allowed": False,
             "lawful_basis": "consent",
             "reason": "no_consent",
+            "contact_points": [],
         },
     ],
     "interactions": {"total": 512, "kept": 200},

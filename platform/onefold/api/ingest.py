@@ -27,6 +27,8 @@ from onefold_storage.spool_frames import Frame
 router = APIRouter(tags=["ingest"])
 
 _KEY_LENGTH = 255
+_QUICK = 256 << 10
+"""Bytes that are read while other requests wait: some milliseconds. A thread would cost a small one more."""
 _Source = Annotated[str, Path(pattern=r"^[a-z][a-z0-9_]{0,62}$", description="the id of its data contract")]
 _PROBLEMS: dict[int | str, dict[str, Any]] = {
     409: said("The Idempotency-Key was used with other events, or the source takes none over HTTP"),
@@ -80,7 +82,7 @@ async def take(source: str, request: Request) -> Answer:
         raise Conflict(
             f"{source} takes no events over HTTP: its contract says connector {contract.rules.connector}"
         )
-    events = read(request, await request.body(), shared)
+    events = await read(request, await request.body(), shared)
     return await answered(
         shared,
         contract,
@@ -103,16 +105,22 @@ async def contract_of(shared: Context, source: str) -> Contract:
         raise Unavailable(f"{source}: its contract is not valid now, so its events are not taken") from error
 
 
-def read(request: Request, body: bytes, shared: Context) -> ingest_body.Events:
+async def read(request: Request, body: bytes, shared: Context) -> ingest_body.Events:
     """The events of a request's body, by its content type and encoding.
 
     Raises:
         Unsupported, TooLarge, FieldError: as `ingest_body` says.
     """
-    headers, bounds = request.headers, shared.bounds
-    body = ingest_body.inflate(body, headers.get("content-encoding", "").strip().lower(), bounds)
+    headers = request.headers
+    encoding = headers.get("content-encoding", "").strip().lower()
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
-    return ingest_body.read(body, kind, bounds)
+    if encoding in ingest_body.PLAIN and len(body) <= _QUICK:
+        return _read(body, encoding, kind, shared.bounds)
+    return await asyncio.to_thread(_read, body, encoding, kind, shared.bounds)
+
+
+def _read(body: bytes, encoding: str, kind: str, bounds: ingest_body.Bounds) -> ingest_body.Events:
+    return ingest_body.read(ingest_body.inflate(body, encoding, bounds), kind, bounds)
 
 
 async def answered(shared: Context, contract: Contract, invalid: int, frame: Frame) -> Answer:

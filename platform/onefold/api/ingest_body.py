@@ -17,7 +17,9 @@ from onefold.api.errors import FieldError
 from onefold_storage.errors import OnefoldError
 
 NDJSON: Final = ("application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines")
+PLAIN: Final = ("", "identity")
 _JSON: Final = ("application/json", "")
+_PIECE: Final = 16 << 10
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _NOT_BRACKETS = bytes(set(range(256)) - set(b"{}[]"))
 _EMPTY_PAIR = re.compile(rb"\{\}|\[\]")
@@ -57,29 +59,34 @@ class Events:
 
 
 def inflate(body: bytes, encoding: str, bounds: Bounds) -> bytes:
-    """The body without its content encoding, which may be `gzip`.
+    """The body without its content encoding, which may be `gzip`, of no more members than the bound of events.
 
     Raises:
-        Unsupported, TooLarge, FieldError: another encoding; more bytes than the bound; not whole or not gzip.
+        Unsupported, TooLarge, FieldError: another encoding; more than the bounds; not whole or not gzip.
     """
-    if encoding in ("", "identity"):
+    if encoding in PLAIN:
         return body
     if encoding != "gzip":
         raise Unsupported("Content-Encoding: expected gzip or none")
     parts: list[bytes] = []
-    left = bounds.size + 1
-    while body:  # a file may have several members
+    left, members, packed = bounds.size + 1, 0, memoryview(body)
+    while packed:  # a file may have several members
         member = zlib.decompressobj(wbits=31)
-        try:
-            parts.append(member.decompress(body, left))
-        except zlib.error:
-            raise FieldError("body", "expected gzip, as Content-Encoding says, found something else") from None
-        left -= len(parts[-1])
-        if left <= 0:
-            raise TooLarge(f"the body is too large: at most {bounds.size} bytes are taken, unpacked")
-        if not member.eof:
-            raise FieldError("body", "the gzip stream is cut off")
-        body = member.unused_data
+        members += 1
+        if members > bounds.events:
+            raise TooLarge(f"the body has too many parts: at most {bounds.events} gzip members are taken at once")
+        while not member.eof:
+            if not packed:
+                raise FieldError("body", "the gzip stream is cut off")
+            piece = packed[:_PIECE]  # what lies behind a member is copied
+            try:
+                parts.append(member.decompress(piece, left))
+            except zlib.error:
+                raise FieldError("body", "expected gzip, as Content-Encoding says, found something else") from None
+            left -= len(parts[-1])
+            if left <= 0:
+                raise TooLarge(f"the body is too large: at most {bounds.size} bytes are taken, unpacked")
+            packed = packed[len(piece) - len(member.unconsumed_tail) - len(member.unused_data) :]
     return b"".join(parts)
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from onefold.api.ingest_drain import DrainProcess
+from onefold.api.ingest_keys import OTHER_EVENTS, UncommittedKeys
 from onefold_storage.errors import Conflict, Full, OnefoldError, Unavailable
 from onefold_storage.keyed_hash import KeyedHash
 from onefold_storage.ledger import Ledger
@@ -31,11 +32,9 @@ _SEAL_SECONDS = 0.7  # with the commit, well within two seconds
 _SEAL_BYTES = 16 << 20
 _GROUP_BYTES = 16 << 20
 _QUEUE_BYTES = 256 << 20
-_MOST_KEYS = 100_000
 _TICK = 0.1
 _BEHIND = 2
 _REMEMBERED = 50
-OTHER_EVENTS = "the Idempotency-Key was used before, with other events: send these under a key of their own"
 
 
 @dataclass(eq=False)
@@ -46,14 +45,6 @@ class _Waiting:
     number: int = 0
     error: OnefoldError | None = None
     receipt: Receipt | None = None
-
-
-@dataclass(frozen=True)
-class _Named:
-    """A request that is in the log under a key: all that is remembered of it until it is committed."""
-
-    digest: str | None
-    receipt: Receipt
 
 
 @dataclass
@@ -90,7 +81,7 @@ class EventLog:
         self._queue: list[_Waiting] = []
         self._writing = False
         self._queued = 0
-        self._keys: dict[tuple[str, str], _Waiting | _Named] = {}
+        self._keys = UncommittedKeys()
         self._outcomes: dict[int, asyncio.Future[dict[str, Any]]] = {}
         self._waited: set[int] = set()
         self._sealed: set[int] = set()
@@ -109,16 +100,12 @@ class EventLog:
             Full: the log is at its bound, or its volume is. Unavailable: the volume takes no writes.
             Conflict: the key was used before, with other events.
         """
-        name = (frame.source, frame.key) if frame.key else None
-        first = self._keys.get(name) if name else None
+        first = self._keys.first(frame)
         if first is not None:
-            if (first.digest if isinstance(first, _Named) else first.frame.digest) != frame.digest:
-                raise Conflict(OTHER_EVENTS)
-            return first.receipt if isinstance(first, _Named) else await asyncio.shield(first.written)
+            return await asyncio.shield(first)
         self._bound(frame)
         waiting = _Waiting(frame, self._loop.create_future(), at_once)
-        if name:
-            self._keys[name] = waiting
+        self._keys.begin(frame, waiting.written)
         self._queue.append(waiting)
         self._queued += len(frame.body)
         if not self._writing:
@@ -217,18 +204,16 @@ class EventLog:
         self._seal_if_due()
 
     def _settle(self, w: _Waiting) -> None:
-        name = (w.frame.source, w.frame.key) if w.frame.key else None
         self._queued -= len(w.frame.body)
         if w.number:
             self.figures.events += w.frame.events
             self._begun = self._begun or time.monotonic()
-            if name and w.receipt:
-                self._remember(name, _Named(w.frame.digest, w.receipt))
+            self._keys.keep(w.frame, w.number)
             if w.at_once:
                 self._waited.add(w.number)
                 self._outcomes.setdefault(w.number, self._loop.create_future())
-        elif name:
-            del self._keys[name]  # it was refused, or had landed before
+        else:
+            self._keys.drop(w.frame)
         if w.error:
             self.figures.refused += 1
             self._begun = self._begun if self._writer.size else 0.0
@@ -237,12 +222,6 @@ class EventLog:
         else:
             assert w.receipt is not None
             w.written.set_result(w.receipt)
-
-    def _remember(self, name: tuple[str, str], named: _Named) -> None:
-        """Keys that are not committed, the newest of them; what is forgotten and comes again is told at the commit."""
-        self._keys[name] = named
-        while len(self._keys) > _MOST_KEYS and isinstance(self._keys[oldest := next(iter(self._keys))], _Named):
-            del self._keys[oldest]
 
     # sealing and draining
 
@@ -308,9 +287,7 @@ class EventLog:
             return
         self._sealed.discard(number)
         self._waited.discard(number)
-        gone = [k for k, v in self._keys.items() if isinstance(v, _Named) and v.receipt.number == number]
-        for name in gone:
-            del self._keys[name]
+        self._keys.committed(number)
         waiting = self._outcomes.get(number)
         if waiting and not waiting.done():
             waiting.set_result(said["sources"])

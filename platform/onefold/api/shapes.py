@@ -67,7 +67,11 @@ class MayContact(Shape):
     allowed: bool
     lawful_basis: str | None
     reason: str = Field(description="why, or why not", examples=["granted", "denied", "no_contact_point"])
-    live: bool = Field(default=False, description="a wish expressed since the publication decides")
+    contact_points: list[str] | None = Field(
+        description="the emails or phone numbers that may be used, and no others; none where contact is not allowed, "
+        "null where the channel goes to none (post)"
+    )
+    live: bool = Field(default=False, description="a wish recorded by `POST /v1/consents` forbids")
 
 
 class ExternalId(Shape):
@@ -125,6 +129,7 @@ class Customer(Shape):
     attributes: dict[str, Any]
     provenance: dict[str, Any] = Field(description="the record key that each field came from")
     traits: dict[str, float | str | None]
+    currency: str | None = Field(description="of the money in traits and value scores, ISO 4217")
     segments: list[str]
     scores: list[Score]
     offers: list[Offer]

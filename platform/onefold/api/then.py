@@ -19,7 +19,7 @@ _KNOWN = ("emails", "phones", "external_ids", "addresses", "overridden", "source
 _SCORES = ("model", "model_version", "score", "rank", "as_of", "run_id", "reasons")
 _OFFERS = ("rank", "offer", "score", "model", "model_version", "as_of", "reasons")
 _CONSENTS = ("data_use", "channel", "state", "lawful_basis", "subject_kind", "source", "effective_at")
-_ALLOWED = ("data_use", "channel", "allowed", "lawful_basis", "reason")
+_ALLOWED = ("data_use", "channel", "allowed", "lawful_basis", "reason", "contact_points", "live")
 
 
 def customer_then(installation: Installation, golden_id: str, at: datetime) -> dict[str, Any]:
@@ -43,11 +43,12 @@ def customer_then(installation: Installation, golden_id: str, at: datetime) -> d
         "attributes": orjson.loads(profile.get("attributes") or "{}"),
         "provenance": orjson.loads(profile.get("provenance") or "{}"),
         "traits": {t["trait"]: t["text"] if t["number"] is None else t["number"] for t in _newest(found.traits)},
+        "currency": None,  # which one it was then is not kept
         "segments": found.segments["segment"].unique().sort().to_list(),
         "scores": found.scores.select(_SCORES).sort("model").to_dicts(),
         "offers": found.offers.select(_OFFERS).sort("rank", "offer").to_dicts(),
         "consents": _consents(installation, found, at),
-        "may_contact": [row | {"live": False} for row in found.permissions.select(_ALLOWED).to_dicts()],
+        "may_contact": found.permissions.select(_ALLOWED).to_dicts(),
         "interactions": {"total": found.interactions.height, "kept": 0},
     }
 

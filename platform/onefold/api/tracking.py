@@ -6,6 +6,7 @@ What the events become is said in the source's contract (`connector: tracking`).
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import Annotated, Any, Final
 
@@ -124,7 +125,9 @@ async def _parsed(request: Request, shared: Context) -> dict[str, Any]:
     body = await request.body()
     if len(body) > bounds.size:
         raise ingest_body.TooLarge(f"the body is too large: at most {bounds.size} bytes are taken")
-    body = ingest_body.inflate(body, headers.get("content-encoding", "").strip().lower(), bounds)
+    encoding = headers.get("content-encoding", "").strip().lower()
+    if encoding not in ingest_body.PLAIN:
+        body = await asyncio.to_thread(ingest_body.inflate, body, encoding, bounds)
     return tracking_body.parsed(body, headers.get("content-type", "").partition(";")[0].strip().lower())
 
 

@@ -23,6 +23,7 @@ from onefold.api.examples import EVENTS, TAKEN, answers
 from onefold.api.ingest import answered, contract_of, read
 from onefold.api.shapes import Taken
 from onefold.api.signatures import signed
+from onefold_storage.clock import SystemClock
 from onefold_storage.contracts import Contract
 from onefold_storage.errors import BadInput, NotFound, Unauthorised, Unavailable
 from onefold_storage.sending import Signature, WebhookOptions
@@ -74,9 +75,9 @@ async def take(
     contract = await _contract(shared, source)
     rule = WebhookOptions.model_validate(contract.rules.options).signature
     secrets = await asyncio.to_thread(_secrets, contract, rule)
-    if not signed(request.headers.get(rule.header), body, rule, secrets, shared.clock.now()):
+    if not signed(request.headers.get(rule.header), body, rule, secrets, SystemClock().now()):
         raise Unauthorised(_REFUSED)
-    events = read(request, body, shared)
+    events = await read(request, body, shared)
     digest = shared.hashed.of_bytes("request body", body)
     key = shared.hashed.of("webhook", f"{source} {digest}")
     frame = Frame(source, events.lines, events.count, key=key, digest=digest)

@@ -71,6 +71,8 @@ def print_report(found: dict[str, Any] | None, held: dict[str, Any] | None) -> N
         out.print(f"  {group}: {told or 'none'}")
     for said in found.get("retraining") or []:
         out.print(f"  learning the model anew is advised (`onefold identity retrain`): {said}")
+    for said in found.get("mistaken_schemes") or []:
+        out.print(f"  [bold]mistaken[/bold]: {escape(said)}")
     for rule, facts in (found.get("pairs_by_rule") or {}).items():
         out.print(f"  {rule}: " + ", ".join(f"{k.replace('_', ' ')} {v:,}" for k, v in facts.items()))
     sizes = ", ".join(f"{size}: {count:,}" for size, count in (found.get("cluster_sizes") or {}).items())

@@ -24,7 +24,7 @@ def status(json: Json = False) -> None:
     spool = Spool(settings.spool_folder)
     depth = spool.depth()
     held = {s: {"bytes": n, "message": spool.why(s).get("message")} for s, n in sorted(depth.held.items())}
-    damaged = [str(p) for folder in spool.log_folders() for p in sorted(folder.glob("*.damaged"))]
+    damaged = [str(p) for p in spool.damaged()]
     if json:
         facts = {"folder": str(spool.folder), "bytes": depth.bytes, "max_bytes": settings.spool_max_bytes}
         waits = {"segments": depth.segments, "oldest_seconds": depth.oldest, "held": held, "damaged": damaged}

@@ -38,6 +38,8 @@ def print_state(state: dict[str, Any]) -> None:
     out.print("[bold]Tables[/bold]" + ("" if state["tables"] else " none yet"))
     for table in state["tables"]:
         out.print(f"  {table['name']:<32} {table['rows']:>10,} rows")
+    for source, rows in state["untimed"].items():
+        out.print(f"  {rows:,} rows of {source} are no interactions: their time is absent or cannot be read")
     identity = state["identity"]
     out.print("[bold]Identity[/bold]")
     out.print(f"  {identity['records']:,} records are {identity['customers']:,} customers")
@@ -50,6 +52,8 @@ def print_state(state: dict[str, Any]) -> None:
         out.print(f"  the last run: {told}; more: onefold identity report")
     for why in identity["retraining"]:
         out.print(f"  learning the model anew is advised: {why}")
+    for said in identity["mistaken_schemes"]:
+        out.print(f"  [bold]mistaken[/bold]: {escape(said)}")
     if identity["held"]:
         out.print(f"  [bold]stopped[/bold]: {identity['held']}")
     lies = "(on a hold-out that lies after all training data)" if state["models"] else "none yet"

@@ -49,6 +49,7 @@ class Serving:
         self._cache = cache
         self._current: tuple[Snapshot, Lists] | None = None
         self._objections: Objections | None = None
+        self._reading = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
         self.problem: str | None = None
@@ -135,9 +136,19 @@ class Serving:
                 else "the publication cannot be served: see the log of the API"
             )
         snapshot, lists = current
-        revision = self._wishes.revision()
-        objections = self._objections
-        if objections is None or objections.snapshot is not snapshot or objections.revision != revision:
-            objections = Objections(snapshot, self._wishes.standing())
-            self._objections = objections
-        return View(snapshot, lists, objections)
+        return View(snapshot, lists, self._laid_over(snapshot))
+
+    def _laid_over(self, snapshot: Snapshot) -> Objections:
+        """The wishes as they stand now; only what was recorded since the last request is read and resolved."""
+        known = self._objections
+        if known is not None and known.snapshot is snapshot and known.revision == self._wishes.revision():
+            return known
+        with self._reading:  # one reads, the others wait for what it has found
+            known = self._objections
+            if known is None or known.snapshot is not snapshot:
+                known = Objections(snapshot, self._wishes.standing())
+            elif known.revision != self._wishes.revision():
+                later = self._wishes.after(known.standing)
+                known = Objections(snapshot, later or self._wishes.standing(), known if later else None)
+            self._objections = known
+            return known

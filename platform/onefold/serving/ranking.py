@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import islice
@@ -33,21 +34,20 @@ class RankedList:
 class Lists:
     """The ranked lists of one publication.
 
-    What was counted is kept. The caches hold the snapshot and never this object: a circle would keep a withdrawn
-    publication open until the next garbage collection.
+    What was counted is kept; what wishes close is kept with the wishes. The cache holds the snapshot and never this
+    object: a circle would keep a withdrawn publication open until the next garbage collection.
     """
 
     def __init__(self, snapshot: Snapshot) -> None:
         self._snapshot = snapshot
         self._counted = lru_cache(maxsize=512)(partial(_count, snapshot))
-        self._closed = lru_cache(maxsize=512)(partial(_close, snapshot))
 
     def page(self, asked: Ranking, objections: Objections, after: int, most: int) -> RankedList:
         """The rows behind rank `after`, at most `most`; who objected since is in none."""
         counts = dict(self._counted(asked))
         allowed = counts.pop(None, 0)
         suppressed = {reason: n for reason, n in counts.items() if reason is not None}
-        for reason, n in self._closed(asked, objections).items():
+        for reason, n in objections.closed(asked, asked.use, partial(_close, self._snapshot, asked)).items():
             allowed -= n
             suppressed[reason] = suppressed.get(reason, 0) + n
         rows = self._rows(asked, objections, after, most + 1) if allowed else []
@@ -87,9 +87,8 @@ def _count(snapshot: Snapshot, asked: Ranking) -> dict[str | None, int]:
     return {snapshot.reasons.get(code[0]): n for code, n in rows}
 
 
-def _close(snapshot: Snapshot, asked: Ranking, objections: Objections) -> dict[str, int]:
-    """Of those whom the publication allows: how many a live wish closes, by reason."""
-    forbidden = objections.forbidden(asked.use)
+def _close(snapshot: Snapshot, asked: Ranking, forbidden: Mapping[int, str]) -> dict[str, int]:
+    """Of those whom the publication allows: how many of these customers, whom a live wish closes, by reason."""
     chosen, values = _chosen(snapshot, asked)
     closed: dict[str, int] = {}
     for part in chunks(sorted(forbidden)):

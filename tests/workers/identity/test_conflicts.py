@@ -11,6 +11,7 @@ import pytest
 
 from onefold_workers.identity import Resolution, resolve
 from onefold_workers.identity.conflicts import sole_holders
+from onefold_workers.identity.watching import mistaken_schemes
 
 IDS = pl.List(pl.Struct({"scheme": pl.String, "value": pl.String}))
 
@@ -101,3 +102,31 @@ def test_a_weak_edge_does_not_glue_two_large_clusters(others: pl.DataFrame) -> N
     assert len({of[r["record_key"]] for r in left}) == 1
     assert len({of[r["record_key"]] for r in right}) == 1
     assert of["a:0"] != of["b:0"]
+
+
+def test_a_scheme_under_which_two_sources_number_different_people_is_told(people: ModuleType) -> None:
+    everybody = people.customers(400, seed=8)[0].unique("record_key", maintain_order=True)
+    half = everybody.height // 2
+    shops = [
+        everybody[at].with_columns(
+            record_key=pl.format("{}:{}", pl.lit(shop), pl.int_range(half)),
+            source=pl.lit(shop),
+            external_ids=pl.concat_list(
+                pl.struct(scheme=pl.lit("customer_id"), value=pl.int_range(half).cast(pl.String))
+            ),
+        )
+        for shop, at in (("outlet", slice(0, half)), ("web", slice(half, 2 * half)))
+    ]
+    orders = (
+        shops[1]
+        .select("record_key", "external_ids")
+        .with_columns(pl.col("record_key").str.replace("web", "orders"), source=pl.lit("orders"))
+    )
+    records = pl.concat([*shops, orders], how="diagonal")
+    (said,) = mistaken_schemes(records, resolve(records).clusters)
+    assert said.startswith("external IDs of scheme customer_id: ")
+    assert f" of {half} numbers that outlet and web share are of different people" in said
+
+    again = shops[0].with_columns(pl.col("record_key").str.replace("outlet", "web"), source=pl.lit("web"))
+    sound = pl.concat([shops[0], again, orders], how="diagonal")
+    assert mistaken_schemes(sound, resolve(sound).clusters) == []

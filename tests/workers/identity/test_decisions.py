@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from onefold_storage.evidence import pins, standing
 from onefold_storage.schema import EDGES, EVIDENCE, HISTORY, HISTORY_EDGES, LINKS
-from onefold_workers.identity import assign_golden_ids, obeyed, survivors, with_causes
+from onefold_storage.survivors import survivors
+from onefold_workers.identity import assign_golden_ids, obeyed, with_causes
 
 T0 = datetime(2018, 1, 1, tzinfo=UTC)
 NONE = pl.DataFrame(pl.from_arrow(LINKS.arrow.empty_table()))
@@ -77,7 +78,8 @@ def test_a_pin_brings_back_an_id_that_was_merged_away() -> None:
     pinned = pl.DataFrame({"record_key": ["b"], "golden_id": [ids["b"]]})
     links, h4 = assign_golden_ids(clusters(a=0, b=0), links, T0 + timedelta(days=3), pins=pinned)
     assert set(dict(held(links).iter_rows()).values()) == {ids["b"]}
-    assert dict(survivors(pl.concat([h1, h2, h3, h4])).iter_rows()) == {ids["a"]: ids["b"]}
+    nobody = pl.Series(dtype=pl.String)
+    assert dict(survivors(pl.concat([h1, h2, h3, h4]), nobody).iter_rows()) == {ids["a"]: ids["b"]}
     again, nothing = assign_golden_ids(clusters(a=5, b=5), links, T0 + timedelta(days=4), pins=pinned)
     assert again.equals(links)
     assert nothing.height == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ def _data(n: int = 1500, seed: int = 0) -> Rows:
 
 @pytest.fixture(scope="module")
 def classifier() -> Additive:
-    return boosting.fit(NAMES, _data(), classify=True, rounds=80)
+    return boosting.fit(NAMES, _data(), loss="log_loss", rounds=80)
 
 
 def test_effects_add_up_to_the_score(classifier: Additive) -> None:
@@ -44,14 +45,14 @@ def test_effects_average_nothing_over_what_was_learned_from(classifier: Additive
     assert np.abs(classifier.contributions(_data().values).mean(axis=0)).max() < 1e-9
 
 
-@pytest.mark.parametrize("classify", [True, False])
-def test_the_tables_are_the_trees(classify: bool) -> None:
+@pytest.mark.parametrize("loss", get_args(boosting.Loss))
+def test_the_tables_are_the_trees(loss: boosting.Loss) -> None:
     rows = _data()
     edges = tuple(boosting._edges(rows.values[:, j]) for j in range(len(NAMES)))
-    booster = boosting._boosted(rows, edges, classify, 60)
+    booster = boosting._boosted(rows, edges, loss, 60)
     codes = boosting._codes(_data(seed=2).values, edges)
-    trees = booster.decision_function(codes) if classify else booster.predict(codes)
-    tables = boosting.fit(NAMES, rows, classify=classify, rounds=60).raw(_data(seed=2).values)
+    trees = booster.decision_function(codes) if loss == "log_loss" else booster.predict(codes)
+    tables = boosting.fit(NAMES, rows, loss=loss, rounds=60).raw(_data(seed=2).values)
     np.testing.assert_allclose(tables, trees, atol=1e-9)
 
 
@@ -65,7 +66,7 @@ def test_it_learns_what_is_there(classifier: Additive) -> None:
 
 
 def test_the_same_rows_give_the_same_model(classifier: Additive) -> None:
-    again = boosting.fit(NAMES, _data(), classify=True, rounds=80)
+    again = boosting.fit(NAMES, _data(), loss="log_loss", rounds=80)
     assert json.dumps(again.plain()) == json.dumps(classifier.plain())
 
 
@@ -76,8 +77,8 @@ def test_written_and_read_it_scores_the_same(classifier: Additive) -> None:
 
 
 def test_rounds_are_chosen_by_what_was_not_learned_from() -> None:
-    few = boosting.best_rounds(_data(60), _data(2000, seed=9), classify=True)
-    many = boosting.best_rounds(_data(4000), _data(2000, seed=9), classify=True)
+    few = boosting.best_rounds(_data(60), _data(2000, seed=9), loss="log_loss")
+    many = boosting.best_rounds(_data(4000), _data(2000, seed=9), loss="log_loss")
     assert 1 <= few < many <= boosting.ROUNDS
 
 

@@ -18,6 +18,7 @@ _LONGEST = 254
 _SHORTEST_PHONE = 5
 _EXTENSION = re.compile(r"(?i)(?<=\d)\s*(?:ext(?:ension)?\.?|x|#)\s*\d{1,6}\s*$")
 """Of a number that is in no plan its extension, too, would stand among its digits."""
+_SCIENTIFIC = r"^(?P<first>\d)(?:[.,](?P<rest>\d+))?[eE][+]?(?P<power>\d{1,2})$"
 _REPEATED = "^(?:" + "|".join(f"{d}+" for d in "0123456789") + ")$"
 
 
@@ -54,6 +55,7 @@ def phone(expr: pl.Expr, country: str | pl.Expr | None = None) -> pl.Expr:
 
 def _of_one_country(numbers: pl.Series, country: str | None) -> pl.Series:
     """Plain numbers by the numbering plan's patterns, all at once; the rest one by one."""
+    numbers = numbering.with_plus(_spelled_out(numbers), country)
     digits = numbers.str.replace_all(r"\D", "")
     nobody = digits.is_in(NO_PHONE) | digits.str.contains(_REPEATED) | (digits.str.len_chars() < _SHORTEST_PHONE)
     found = only(numbering.e164(numbers, country), ~nobody)
@@ -61,6 +63,16 @@ def _of_one_country(numbers: pl.Series, country: str | None) -> pl.Series:
     slow = pl.Series([_phone(number, country) for number in left.to_list()], dtype=pl.String)
     positions = (found.is_null() & numbers.is_not_null()).arg_true()
     return found.scatter(positions, slow) if left.len() else found
+
+
+def _spelled_out(numbers: pl.Series) -> pl.Series:
+    """What a spreadsheet made a number of, as digits; null where it kept only the first few (`4.915E+12`)."""
+    parts = pl.col("n").str.extract_groups(_SCIENTIFIC)
+    first, rest, power = (parts.struct.field(f) for f in ("first", "rest", "power"))
+    count = power.cast(pl.UInt32)
+    whole = pl.when(rest.str.len_chars() >= count).then(first + rest.str.slice(0, count))
+    plain = pl.col("n").str.replace(r"^(\d{5,})\.0$", "${1}")
+    return numbers.to_frame("n").select(pl.when(first.is_null()).then(plain).otherwise(whole)).to_series()
 
 
 def _phone(text: str, country: str | None) -> str | None:

@@ -15,6 +15,8 @@ from phonenumbers.phonemetadata import PhoneNumberDesc
 
 from onefold_workers.cleaning.text import only
 
+_LONGEST = 11
+"""Digits of the longest national numbers that are given out."""
 _PLAIN = r"^[+]?[\d ().\-/]+$"
 _TYPES = (
     "fixed_line", "mobile", "toll_free", "premium_rate", "shared_cost", "personal_number", "voip", "pager", "uan",
@@ -64,6 +66,31 @@ def e164(numbers: pl.Series, region: str | None) -> pl.Series:
                 known = _in_plan(only(digits.str.slice(len(country[0])), left), country[1], national=False)
                 found = found.zip_with(found.is_not_null(), known)
     return found
+
+
+def with_plus(numbers: pl.Series, region: str | None) -> pl.Series:
+    """Numbers of `region` that begin with its country code, as spreadsheets leave them, with the plus they lost.
+
+    Only where the national prefix that numbers have there is not written, and what follows the code is a valid mobile
+    number, or the whole is longer than any national number in use: `4915112345678` is no number of Leer (0491).
+    """
+    metadata = PhoneMetadata.metadata_for_region(region, None) if region else None
+    plan = _plan(region) if region else None
+    if metadata is None or plan is None or metadata.mobile is None or not metadata.national_prefix:
+        return numbers
+    code, valid, prefix = plan
+    mobile = _pattern(metadata.mobile)
+    text = numbers.str.strip_chars()
+    digits = only(text.str.replace_all(r"\D", ""), text.str.contains(_PLAIN) & ~text.str.starts_with("+"))
+    rest = digits.str.slice(len(code))
+    try:
+        written = digits.str.contains(f"^(?:{prefix})") if prefix else digits.str.starts_with("0")
+        whole = rest.str.contains(valid)
+        clear = rest.str.contains(f"^{mobile}$") if mobile else whole & False
+    except pl.exceptions.ComputeError:  # a pattern that Rust's engine does not have
+        return numbers
+    lost = digits.str.starts_with(code) & ~written & whole & (clear | (digits.str.len_chars() > _LONGEST))
+    return ("+" + digits).zip_with(lost.fill_null(value=False), numbers)
 
 
 def _regions(start: str) -> list[tuple[str, str]]:

@@ -2,7 +2,7 @@
 
 from onefold_workers.identity.causes import with_causes
 from onefold_workers.identity.decisions import obeyed
-from onefold_workers.identity.golden_ids import assign_golden_ids, survivors
+from onefold_workers.identity.golden_ids import assign_golden_ids
 from onefold_workers.identity.model import IdentityModel
 from onefold_workers.identity.quality import Quality, pairwise_quality
 from onefold_workers.identity.resolution import Resolution, resolve
@@ -15,6 +15,5 @@ __all__ = [
     "obeyed",
     "pairwise_quality",
     "resolve",
-    "survivors",
     "with_causes",
 ]

@@ -77,34 +77,6 @@ def assign_golden_ids(
     return after, _events(new, homes, now, cause)
 
 
-def survivors(history: pl.DataFrame) -> pl.DataFrame:
-    """Which golden ID answers for a merged one: golden_id, survivor; chains are followed to their end.
-
-    An ID that came back to life (by a later split, or with its records) answers for itself and is not listed.
-    """
-    merged = (
-        history.filter(pl.col("event") == "merged")
-        .sort("happened_at", maintain_order=True)
-        .unique("golden_id", keep="last", maintain_order=True)
-        .select("golden_id", survivor="other_id", at="happened_at")
-    )
-    alive = (
-        pl.when(pl.col("event") == "split").then("other_id").when(pl.col("event") == "created").then("golden_id")
-    )
-    revived = history.group_by(golden_id=alive).agg(back=pl.col("happened_at").max()).drop_nulls("golden_id")
-    merged = merged.join(revived, on="golden_id", how="left")
-    merged = merged.filter(pl.col("back").is_null() | (pl.col("back") <= pl.col("at")))
-    chain = merged.select("golden_id", "survivor").sort("golden_id")
-    step = chain.rename({"golden_id": "survivor", "survivor": "next"})
-    for _ in range(64):
-        further = chain.join(step, on="survivor", how="left", maintain_order="left")
-        if further["next"].null_count() == further.height:
-            break
-        chain = further.select("golden_id", survivor=pl.coalesce("next", "survivor"))
-        step = chain.rename({"golden_id": "survivor", "survivor": "next"})
-    return chain
-
-
 def _touched(joined: pl.DataFrame, pins: pl.DataFrame | None) -> pl.DataFrame:
     """The records of clusters that are not just what one golden ID holds already; the others stay as they are."""
     coded = joined.with_columns(o=pl.col("old").cast(pl.Categorical).to_physical())

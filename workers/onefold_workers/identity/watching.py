@@ -15,6 +15,9 @@ from onefold_workers.identity.model import IdentityModel
 
 LEAST_CHANGED = 10
 """Customers merged or split up to which no run is stopped: a share of few says nothing."""
+ENOUGH = 20
+"""Shared numbers from which on their share says something of a scheme."""
+_PERSON = ("given_name", "family_name", "full_name", "birth_date")
 OUTGROWN = 10
 """A model is learned anew where this many times the records stand that it was learned from."""
 ADVISED = 2
@@ -77,6 +80,41 @@ def conflicts(
         "likely_pairs_apart": likely.filter(pl.col("left") != pl.col("right")).height,
         "decisions_that_contradict": parted.filter(pl.col("left") == pl.col("right")).height,
     }
+
+
+def mistaken_schemes(records: pl.DataFrame, clusters: pl.DataFrame) -> list[str]:
+    """Schemes of external IDs under which two sources number different people, in words.
+
+    Of the numbers by which two sources both know somebody by name or birth date, half or more are of different
+    customers, though the scheme says that equal numbers are one: what else mentions them follows either at random.
+    `records`: as `resolve` takes them. `clusters`: record_key, cluster.
+    """
+    if records.schema.get("external_ids") in (None, pl.Null):
+        return []
+    told = [c for c in _PERSON if c in records.columns]
+    known = records.filter(pl.any_horizontal(pl.col(c).is_not_null() for c in told)) if told else records.clear()
+    numbers = (
+        known.select("record_key", "source", "external_ids")
+        .explode("external_ids")
+        .drop_nulls("external_ids")
+        .unnest("external_ids")
+        .join(clusters.select("record_key", "cluster"), on="record_key")
+        .group_by("scheme", "value", "source")
+        .agg(pl.col("cluster").first())
+    )
+    found = (
+        numbers.join(numbers, on=["scheme", "value"], suffix="_other")
+        .filter(pl.col("source") < pl.col("source_other"))
+        .group_by("scheme", "source", "source_other")
+        .agg(pl.len().alias("shared"), (pl.col("cluster") != pl.col("cluster_other")).sum().alias("apart"))
+        .filter(pl.col("shared") >= ENOUGH, pl.col("apart") * 2 >= pl.col("shared"))
+        .sort("scheme", "source", "source_other")
+    )
+    return [
+        f"external IDs of scheme {r['scheme']}: {r['apart']:,} of {r['shared']:,} numbers that {r['source']} and "
+        f"{r['source_other']} share are of different people; give each of them a scheme of its own"
+        for r in found.iter_rows(named=True)
+    ]
 
 
 def _placed(pairs: pl.DataFrame, clusters: pl.DataFrame) -> pl.DataFrame:

@@ -11,6 +11,9 @@ from onefold_storage.publications import INTERACTION_BLOCK
 from onefold_storage.schema import PERSON
 from onefold_workers.publication.frames import GoldFrames, identifiers
 
+MAY_CONTACT = ("data_use", "channel", "allowed", "lawful_basis", "reason", "contact_points")
+"""Columns of the permissions that a customer's body tells, in this order."""
+
 
 def profiles(
     gold: GoldFrames, ids: pl.DataFrame, grid: pl.DataFrame, scores: pl.DataFrame, seen: pl.DataFrame
@@ -41,14 +44,14 @@ def profiles(
         "household": _households(gold.households),
         "traits": _traits(gold.traits),
         "segments": _texts(gold.segments, "segment"),
-        "scores": _listed(
+        "scores": listed(
             scores, ["model", "model_version", "score", "rank", "as_of", "run_id", "reasons"], ["model"]
         ),
-        "offers": _listed(
+        "offers": listed(
             gold.offers, ["rank", "offer", "score", "model", "model_version", "as_of", "reasons"], ["rank", "offer"]
         ),
         "consents": _consents(gold),
-        "may_contact": _listed(grid, ["data_use", "channel", "allowed", "lawful_basis", "reason"], ["use"]),
+        "may_contact": listed(grid, list(MAY_CONTACT), ["use"]),
         "interactions": seen.select("golden_id", text=pl.struct("total", "kept").struct.json_encode()),
     }
     frame = base
@@ -126,7 +129,8 @@ def _json(column: pl.Expr) -> pl.Expr:
     return pl.when(column.str.starts_with("{")).then(column).otherwise(pl.lit("{}"))
 
 
-def _listed(frame: pl.DataFrame, columns: list[str], order: list[str]) -> pl.DataFrame:
+def listed(frame: pl.DataFrame, columns: list[str], order: list[str]) -> pl.DataFrame:
+    """golden_id, text: a customer's rows as a JSON list of objects of these columns."""
     return (
         frame.sort("golden_id", *order)
         .select("golden_id", text=pl.struct(columns).struct.json_encode())

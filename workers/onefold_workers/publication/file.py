@@ -17,8 +17,9 @@ import polars as pl
 
 from onefold_storage.keyed_hash import KeyedHash
 from onefold_storage.publications import SERVING_FORMAT
+from onefold_storage.survivors import survivors
 from onefold_workers.publication.bodies import ranked
-from onefold_workers.publication.frames import GoldFrames, numbered, survivors
+from onefold_workers.publication.frames import GoldFrames, numbered
 from onefold_workers.publication.permission_codes import CodeBook
 from onefold_workers.publication.share import KEPT, KEYS, PLACE, share_of
 from onefold_workers.publication.survey import Survey, survey
@@ -69,7 +70,8 @@ def build(
     made: dict[str, list[pl.DataFrame]] = {table: [] for table in KEYS}
     for table, frame in share_of(final, ids, found, hashed=hashed, kept=interactions_kept):
         made[table].append(frame)
-    merged = survivors(gold.history, gold.customers)
+    known = gold.customers["golden_id"]
+    merged = survivors(gold.history, known).filter(pl.col("survivor").is_in(known.implode()))
     return write(path, lambda table, _: iter(made[table]), found, merged, facts, hashed=hashed)
 
 
@@ -79,7 +81,7 @@ def write(
     """Write the serving file at `path` and return its counts.
 
     `rows(table, columns)` gives the frames of a table of `share_of` for all customers, in the order of its key, with
-    at least these columns; `merged`: `survivors(...)`.
+    at least these columns; `merged`: `survivors(...)` that are customers.
     """
     path.unlink(missing_ok=True)
     with closing(sqlite3.connect(path, isolation_level=None)) as file:

@@ -116,27 +116,3 @@ def identifiers(gold: GoldFrames) -> pl.DataFrame:
     return (
         pl.concat([f.select(shape) for f in frames]).drop_nulls().unique().join(known, on="golden_id", how="semi")
     )
-
-
-def survivors(history: pl.DataFrame, customers: pl.DataFrame) -> pl.DataFrame:
-    """golden_id, survivor: who answers for an ID that was merged away, however long the chain.
-
-    The last merge of an ID counts; one that is a customer (again) answers for itself; chains that end nowhere
-    drop out.
-    """
-    known = customers["golden_id"].unique()
-    step = (
-        history.filter((pl.col("event") == "merged") & pl.col("other_id").is_not_null())
-        .sort("happened_at")
-        .unique("golden_id", keep="last", maintain_order=True)
-        .select("golden_id", survivor=pl.col("other_id"))
-        .filter(~pl.col("golden_id").is_in(known.implode()))
-    )
-    onward = step.select(pl.col("golden_id").alias("survivor"), pl.col("survivor").alias("next"))
-    for _ in range(max(step.height, 1).bit_length() + 1):  # each round doubles the chains that are resolved
-        moved = step.join(onward, on="survivor", how="left")
-        if moved["next"].null_count() == moved.height:
-            break
-        step = moved.select("golden_id", survivor=pl.coalesce("next", "survivor"))
-        onward = step.select(pl.col("golden_id").alias("survivor"), pl.col("survivor").alias("next"))
-    return step.filter(pl.col("survivor").is_in(known.implode())).sort("golden_id")

@@ -47,7 +47,9 @@ class CodeBook:
 
 @dataclass(frozen=True)
 class PermissionCodes:
-    """`grid`: one row per customer and use with allowed, lawful_basis, reason, code; `codes`: customer, why (binary)."""
+    """`grid`: one row per customer and use with allowed, lawful_basis, reason, contact_points, code; `codes`: customer,
+    why (binary).
+    """
 
     grid: pl.DataFrame
     codes: pl.DataFrame

@@ -28,7 +28,8 @@ PLACE = 1 << 40
 """A score's place is the model's number times this and its rank, a member's the segment's number and the customer."""
 KEPT = 200
 """Interactions of a customer that are published, the newest."""
-_CHUNK = 10_000  # customers whose texts are in memory at a time
+CHUNK = 10_000
+"""Customers whose texts are in memory at a time."""
 
 
 def share_of(
@@ -47,7 +48,7 @@ def share_of(
     """
     ids = ids.sort("customer")
     permission = encode(gold.permissions, ids, CodeBook.of(found.uses, found.reasons))
-    for part in ids.iter_slices(_CHUNK):
+    for part in ids.iter_slices(CHUNK):
         piece = _of(gold, part)
         blocks, seen = interaction_blocks(piece, part, kept)
         yield "interactions", _packed(blocks)

@@ -27,7 +27,7 @@ from onefold_storage.keyed_hash import KeyedHash
 from onefold_storage.packages import Package
 from onefold_storage.requests import Requests
 from onefold_storage.spool import Spool
-from onefold_storage.spool_frames import ERASED, Frame
+from onefold_storage.spool_frames import Frame
 from onefold_storage.spool_log import Segment, remove, segments, set_aside, take_over
 from onefold_workers.connectors.formats.ndjson import Lines
 from onefold_workers.stages.tracked import tracked
@@ -108,16 +108,11 @@ class Drainer:
 
     def _segment(self, segment: Segment) -> None:
         try:
-            found = segment.read()
+            frames = _whole(segment)
         except FileNotFoundError:
             return  # another process had taken the log over and drained it
-        if found.damaged:
-            _log.error(
-                "%s: %d bytes are damaged; set aside as .damaged, the rest lands", segment.path, found.damaged
-            )
-            set_aside(segment.path, found.frames)
         by_source: dict[str, list[Frame]] = {}
-        for frame in found.frames:
+        for frame in frames:
             by_source.setdefault(frame.source, []).append(frame)
         if len(by_source) == 1:
             outcomes = {source: self._source(segment, source, frames) for source, frames in by_source.items()}
@@ -150,7 +145,7 @@ class Drainer:
             return False
         self._tried[source] = time.monotonic()
         for held in self._spool.held(source):
-            frames = [f for f in held.segment.read().frames if f.source == source]
+            frames = [f for f in _whole(held.segment) if f.source == source]
             landed, why = self._land(held.segment, source, frames)
             if landed is None:
                 self._spool.explain(source, why)
@@ -212,6 +207,15 @@ class Drainer:
             return str(error)
 
 
+def _whole(segment: Segment) -> tuple[Frame, ...]:
+    """What is whole of a segment; damage is said and set aside."""
+    found = segment.read()
+    if found.damaged:
+        _log.error("%s: %d bytes are damaged; set aside as .damaged, the rest lands", segment.path, found.damaged)
+        set_aside(segment.path, found.frames)
+    return found.frames
+
+
 def delivery(
     contract: Contract, content: str, frames: list[Frame], requests: Requests, keyed: KeyedHash
 ) -> Delivery:
@@ -234,12 +238,12 @@ def _batches(contract: Contract, frames: list[Frame], requests: Requests, named:
         if special is None and frame.key:
             named.append(Request(frame.key, frame.digest or "", frame.first, frame.events))
             known[frame.key] = named[-1]
-        if waiting and (special or frame.first != after or size > _STRETCH or ERASED in frame.body):
+        if waiting and (special or frame.first != after or size > _STRETCH or frame.erased):
             yield lines.batch(b"\n".join(waiting), first)
             waiting, size = [], 0
         if special:
             yield special
-        elif ERASED in frame.body:
+        elif frame.erased:
             yield from _without_erased(lines, frame)
         else:
             first = first if waiting else frame.first
@@ -258,20 +262,15 @@ def _known(frame: Frame, known: dict[str, Request]) -> Batch | None:
     if earlier.body == frame.digest:
         return _nothing(repeated=frame.events)
     said = "the idempotency key was used before, with other events; send these again under a key of their own"
-    rows = enumerate(frame.body.split(b"\n"), frame.first)
-    bad = tuple(BadRow(n, "idempotency_key", said, raw) for n, raw in rows if raw != ERASED)
+    bad = tuple(BadRow(n, "idempotency_key", said, raw) for n, raw in frame.lines())
     return _nothing(bad, suppressed=frame.events - len(bad))
 
 
 def _without_erased(lines: Lines, frame: Frame) -> Iterator[Batch]:
     """The events of a frame from which some were erased."""
-    gone = 0
-    for at, raw in enumerate(frame.body.split(b"\n"), frame.first):
-        if raw == ERASED:
-            gone += 1
-        else:
-            yield lines.batch(raw, at)
-    yield _nothing(suppressed=gone)
+    for at, raw in frame.lines():
+        yield lines.batch(raw, at)
+    yield _nothing(suppressed=len(frame.erased))
 
 
 def _nothing(bad: tuple[BadRow, ...] = (), *, repeated: int = 0, suppressed: int = 0) -> Batch:

@@ -1,8 +1,9 @@
 """Gathers what belongs to the same customers: rows meet golden IDs and are exchanged by customer.
 
-Each task takes a slice of a silver table, joins the links and writes one file for each partition of customers
-into a working area; later tasks read one partition from all of those files. The area is derived, kept as long
-as its inputs stand, and replaced whole.
+First it is settled until when each version of a record held (`versions.py`), because a later one may belong to somebody
+else. Then each task takes a slice of a silver table, joins the links and writes one piece for each partition of
+customers into a working area; later tasks read one partition. The area is derived, kept as long as its inputs stand,
+and replaced whole.
 """
 
 from __future__ import annotations
@@ -19,14 +20,17 @@ from onefold_storage.lake import Lake
 from onefold_storage.schema import CASES, CONTACT_RECORDS, INTERACTIONS, LINKS
 from onefold_storage.settings import StorageSettings
 from onefold_workers.cluster import spread
+from onefold_workers.point_in_time import UNTIL
+from onefold_workers.stages.exchange import as_parquet, put_pieces, read_pieces
 from onefold_workers.stages.fingerprint import fingerprint
 from onefold_workers.stages.records import current_links, latest
-from onefold_workers.stages.slices import Slice, slice_frame, slices
+from onefold_workers.stages.slices import Slice, slices
+from onefold_workers.stages.versions import ORDER, settle_versions, with_until
 
 AREA = "work/customers"
 """Where gathered rows are kept; it holds personal data and is registered in `places.py`."""
 CUSTOMERS_A_PARTITION = 100_000
-_TABLES = {"interactions": (INTERACTIONS, "contact_key"), "cases": (CASES, "contact_key")}
+_TABLES = {"interactions": INTERACTIONS, "cases": CASES}
 
 
 @dataclass(frozen=True)
@@ -46,19 +50,22 @@ class Gathered:
 def gather(installation: Installation, *, at_least: int = 2) -> Gathered:
     """Bring interactions and cases together by customer; nothing is done where inputs have not changed."""
     lake = installation.lake
-    inputs = [LINKS.name, *(t.name for t, _ in _TABLES.values())]
+    inputs = [LINKS.name, *(t.name for t in _TABLES.values())]
     customers = lake.scan(LINKS.name).filter(pl.col("valid_to").is_null()).select(pl.col("golden_id").n_unique())
     partitions = max(at_least, -(-int(customers.collect().item()) // CUSTOMERS_A_PARTITION))
-    version = fingerprint(lake, inputs, partitions=partitions, polars=pl.__version__, area=3)
+    version = fingerprint(lake, inputs, partitions=partitions, polars=pl.__version__, area=4)
     known = lake.objects.get(f"{AREA}/current.json")
     if known and (facts := orjson.loads(known))["version"] == version:
         return Gathered(**facts)
+    lake.objects.delete_below(f"{AREA}/{version}")  # a run that was cut off may have cut the work otherwise
     orphans: dict[str, int] = {}
-    for name, (table, key) in _TABLES.items():
-        task = partial(_exchange, installation.settings, version, partitions, name, key)
-        for found in spread(task, slices(lake, table.name)):
+    for name, table in _TABLES.items():
+        area, parts = _pieces(version, name), slices(lake, table.name)
+        settle_versions(installation.settings, area, parts, partitions)
+        for found in spread(partial(_exchange, installation.settings, version, partitions, name), parts):
             orphans |= {source: orphans.get(source, 0) + n for source, n in found.items()}
         spread(partial(_settle, installation.settings, version, name), range(partitions))
+        lake.objects.delete_below(area)
     gathered = Gathered(version, partitions, orphans)
     lake.objects.put(f"{AREA}/current.json", orjson.dumps(asdict(gathered)))
     for old in lake.objects.folders(AREA):
@@ -68,7 +75,12 @@ def gather(installation: Installation, *, at_least: int = 2) -> Gathered:
 
 
 def customer_rows(lake: Lake, gathered: Gathered, name: str, partition: int) -> pl.LazyFrame:
-    """The rows of `interactions` or `cases` with `golden_id`, of one partition of customers, oldest first."""
+    """`interactions` or `cases` as they stand, with `golden_id`, of one partition of customers, oldest first."""
+    return customer_versions(lake, gathered, name, partition).filter(pl.col(UNTIL).is_null()).drop(UNTIL)
+
+
+def customer_versions(lake: Lake, gathered: Gathered, name: str, partition: int) -> pl.LazyFrame:
+    """As `customer_rows`, but every version, each with its customer and in `UNTIL` until when it held."""
     data = lake.objects.get(_settled(gathered.version, name, partition))
     return (_empty(name) if data is None else pl.read_parquet(BytesIO(data))).lazy()
 
@@ -78,40 +90,33 @@ def partition_of(column: pl.Expr, partitions: int) -> pl.Expr:
     return column.hash(seed=17) % partitions
 
 
-def _exchange(
-    settings: StorageSettings, version: str, partitions: int, name: str, key: str, part: Slice
-) -> dict[str, int]:
+def _exchange(settings: StorageSettings, version: str, partitions: int, name: str, part: Slice) -> dict[str, int]:
     """Split one slice by customer, on a worker, and return how many rows of each source belong to no customer."""
     lake = Installation(settings).lake
-    links = current_links(lake).collect()
-    rows = slice_frame(lake, part).select(_TABLES[name][0].arrow.names)
-    owned = rows.join(links, left_on=key, right_on="record_key", how="inner", maintain_order="left")
-    label = part.key.rsplit("/", 1)[-1].removesuffix(".parquet")
-    pieces = owned.with_columns(_p=partition_of(pl.col("golden_id"), partitions)).partition_by(
-        "_p", as_dict=True, include_key=False
-    )
-    for (number,), piece in pieces.items():
-        sink = BytesIO()
-        piece.write_parquet(sink, compression="lz4", statistics=False)
-        lake.objects.put(f"{AREA}/{version}/{name}/pieces/{number}/{label}-{part.groups[0]}", sink.getvalue())
-    orphans = rows.join(links, left_on=key, right_on="record_key", how="anti").group_by("source").len()
-    return dict(orphans.iter_rows())
+    area = _pieces(version, name)
+    rows = with_until(settings, area, part, _TABLES[name].arrow.names).filter(~pl.col("deleted"))
+    named = rows["contact_key"].drop_nulls().unique().implode()
+    links = current_links(lake).filter(pl.col("record_key").is_in(named)).collect()
+    owned = rows.join(links, left_on="contact_key", right_on="record_key", how="inner", maintain_order="left")
+    put_pieces(lake.objects, f"{area}/rows", part.label, owned, partition_of(pl.col("golden_id"), partitions))
+    standing = rows.filter(pl.col(UNTIL).is_null())
+    orphans = standing.join(links, left_on="contact_key", right_on="record_key", how="anti")
+    return dict(orphans.group_by("source").len().iter_rows())
 
 
 def _settle(settings: StorageSettings, version: str, name: str, partition: int) -> None:
-    """Join the pieces of one partition, on a worker: oldest first; an interaction stands as last told."""
-    lake = Installation(settings).lake
-    folder = f"{AREA}/{version}/{name}/pieces/{partition}"
-    pieces = [pl.read_parquet(BytesIO(lake.objects.get(k) or b"")) for k in lake.objects.keys(folder)]
-    if not pieces:
+    """Join the pieces of one partition, on a worker: oldest first. Once done it stands, should it be told again."""
+    objects = Installation(settings).lake.objects
+    place = _settled(version, name, partition)
+    if objects.size(place) is not None:
         return
-    rows = pl.concat(pieces).sort("effective_at", "package_id", "row_id", "source")
-    if name == "interactions":
-        rows = rows.unique("record_key", keep="last", maintain_order=True)
-    sink = BytesIO()
-    rows.filter(~pl.col("deleted")).write_parquet(sink, compression="lz4", statistics=False)
-    lake.objects.put(_settled(version, name, partition), sink.getvalue())
-    lake.objects.delete_below(folder)
+    rows = read_pieces(objects, f"{_pieces(version, name)}/rows", partition)
+    if rows is not None:
+        objects.put(place, as_parquet(rows.sort(*ORDER, "source", maintain_order=True)))
+
+
+def _pieces(version: str, name: str) -> str:
+    return f"{AREA}/{version}/{name}/pieces"
 
 
 def _settled(version: str, name: str, partition: int) -> str:
@@ -119,9 +124,10 @@ def _settled(version: str, name: str, partition: int) -> str:
 
 
 def _empty(name: str) -> pl.DataFrame:
-    frame = pl.from_arrow(_TABLES[name][0].arrow.empty_table())
+    frame = pl.from_arrow(_TABLES[name].arrow.empty_table())
     assert isinstance(frame, pl.DataFrame)
-    return frame.with_columns(golden_id=pl.lit(None, dtype=pl.String))
+    until = pl.lit(None, frame.schema["effective_at"]).alias(UNTIL)
+    return frame.with_columns(until, golden_id=pl.lit(None, dtype=pl.String))
 
 
 def customer_records(lake: Lake, partitions: int, partition: int) -> pl.DataFrame:

@@ -2,13 +2,15 @@
 
 How far a source has been mapped stands in the silver table itself, committed with the rows: the transaction
 version of `map:<source>:<digest of the mapping>` is the last package's seq. A contract whose mapping changed has a
-new digest, and its partition is mapped anew from bronze.
+new digest, and its partition is mapped anew from bronze. Packages land at any time: what is newer than that seq is left
+to the next run, though its rows are in bronze already.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import orjson
 import pyarrow.compute as pc
 
 from onefold_storage.contracts import Contract
@@ -18,6 +20,7 @@ from onefold_storage.manifests import committed_seq
 from onefold_storage.parts import Part
 from onefold_storage.schema import INTERACTIONS, SILVER
 from onefold_storage.settings import StorageSettings
+from onefold_storage.status import UNTIMED
 from onefold_workers.cluster import spread
 from onefold_workers.mapping import silver_rows, untimed
 from onefold_workers.stages.slices import Slice, read_slice, slices
@@ -25,12 +28,14 @@ from onefold_workers.stages.slices import Slice, read_slice, slices
 
 @dataclass(frozen=True)
 class MapTask:
-    """One slice of a source's bronze table, and the packages in it that are new to each silver table."""
+    """One slice of a source's bronze table, and the packages in it that are new to each silver table: those whose seq is
+    greater than the table's in `after`, and `upto` at most."""
 
     settings: StorageSettings
     contract: Contract
     slice: Slice
     after: dict[str, int]
+    upto: int
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,21 @@ def map_sources(installation: Installation, contracts: list[Contract]) -> Mapped
             _commit(lake, backlog, table, seq, parts)
             added[table] = added.get(table, 0) + sum(p.rows for p in parts)
         _clear_unmapped(lake, backlog.contract)
+    _remember(lake, backlogs, untimed_of)
     return Mapped(added, untimed_of)
+
+
+def _remember(lake: Lake, backlogs: list[_Backlog], untimed_of: dict[str, int]) -> None:
+    """Add to what `onefold status` tells of each source's untimed rows; another mapping counts anew."""
+    timed = [b for b in backlogs if INTERACTIONS.name in b.behind]
+    before = orjson.loads(lake.objects.get(UNTIMED) or b"{}")
+    known = dict(before)
+    for backlog in timed:
+        was = known.get(backlog.contract.id, {})
+        rows = untimed_of.get(backlog.contract.id, 0) + (was["rows"] if was.get("mapping") == backlog.app else 0)
+        known[backlog.contract.id] = {"mapping": backlog.app, "rows": rows}
+    if known != before:
+        lake.objects.put(UNTIMED, orjson.dumps(known))
 
 
 def _tables(contract: Contract) -> list[str]:
@@ -88,7 +107,7 @@ def _backlog(lake: Lake, contract: Contract) -> _Backlog:
 def _tasks(installation: Installation, backlog: _Backlog) -> list[MapTask]:
     beyond = ("_package_id", _after(backlog.contract, min(backlog.behind.values())))
     fresh = slices(installation.lake, backlog.contract.bronze, beyond=beyond)
-    return [MapTask(installation.settings, backlog.contract, s, backlog.behind) for s in fresh]
+    return [MapTask(installation.settings, backlog.contract, s, backlog.behind, backlog.newest) for s in fresh]
 
 
 def _commit(lake: Lake, backlog: _Backlog, table: str, seq: int, parts: list[Part]) -> None:
@@ -103,6 +122,7 @@ def map_slice(task: MapTask) -> tuple[dict[str, list[Part]], int]:
     """Map one slice, on a worker: parts by table, and how many rows are untimed (see `Mapped`)."""
     lake = Installation(task.settings).lake
     rows = read_slice(lake, task.slice)
+    rows = rows.filter(pc.less(rows.column("_package_id"), _after(task.contract, task.upto)))
     mapped: dict[str, list[Part]] = {}
     without = 0
     for seq in sorted(set(task.after.values())):

@@ -44,7 +44,7 @@ def build_profiles(installation: Installation, contracts: list[Contract], gather
         "survivorship": survivorship.model_dump(mode="json"),
         "uses": uses.model_dump(mode="json"),
         "purposes": purposes_of(contracts),
-        "columns": CUSTOMERS.arrow.names,
+        "columns": [CUSTOMERS.arrow.names, PERMISSIONS.arrow.names],
     }
     tables = [LINKS.name, CONTACT_RECORDS.name, CONSENTS.name, OVERRIDES.name]
     facts["wishes"] = installation.ledger.wishes.revision()

@@ -9,7 +9,7 @@ from typing import Any
 
 from onefold_storage.errors import QualityGate
 from onefold_storage.installation import Installation
-from onefold_storage.publications import Publication, Publications
+from onefold_storage.publications import SERVING_FORMAT, Publication, Publications
 from onefold_storage.schema import (
     CONSENTS,
     CUSTOMERS,
@@ -28,6 +28,7 @@ from onefold_workers.publication import check
 from onefold_workers.publication.gates import as_facts, measures
 from onefold_workers.stages.fingerprint import fingerprint
 from onefold_workers.stages.gathering import Gathered
+from onefold_workers.stages.reckoning import money_of
 from onefold_workers.stages.shares import build_shares, surveyed
 from onefold_workers.stages.silos import silo_report
 
@@ -57,15 +58,22 @@ def publish_snapshot(installation: Installation, gathered: Gathered) -> Publishe
         t.name
         for t in (CUSTOMERS, PERMISSIONS, LINKS, HOUSEHOLDS, TRAITS, SEGMENTS, SCORES, OFFERS, CONSENTS, ITEMS)
     ]
-    facts = _facts(installation)
+    facts = _facts(installation) | {"currency": money_of(installation, gathered).reckoning.currency}
     lasting = [{k: v for k, v in s.items() if k not in _PASSING} for s in facts["sources"]]
     inputs = fingerprint(
-        lake, tables, gathered=gathered.version, models=facts["models"], sources=lasting, strays=facts["unmanaged"]
+        lake,
+        tables,
+        gathered=gathered.version,
+        models=facts["models"],
+        sources=lasting,
+        strays=facts["unmanaged"],
+        currency=facts["currency"],
+        layout=SERVING_FORMAT,
     )
     current = publications.current()
     log = installation.ledger.publications
     recorded = {entry.version for entry in log.list()}
-    if current and current.facts.get("inputs") == inputs:
+    if current and inputs in (current.facts.get("inputs"), *current.facts.get("declined", ())):
         if current.version not in recorded:  # a run was killed after it had published
             log.record(current.version, current.built_at, "published", {"counts": current.facts.get("counts")})
         return Published(current, changed=False)

@@ -1,8 +1,8 @@
 """Contact records to golden IDs: who is who, kept stable over runs, with every merge and split recorded.
 
-Order of the commits: edges, history (numbered, so that a second try adds nothing), links. Links decide.
-The identity model is kept in the lake and frozen: it is learned anew when a person asks, or when it is outgrown
-(`watching.OUTGROWN`). A run that would merge or split more customers than was agreed changes nothing and says why.
+What a run comes to is worked out here, and committed by `putting_in_force.py`. The identity model is kept in the lake
+and frozen: it is learned anew when a person asks, or when it is outgrown (`watching.OUTGROWN`). A run that would merge
+or split more customers than was agreed changes nothing and says why.
 """
 
 from __future__ import annotations
@@ -18,19 +18,17 @@ from onefold_storage.errors import NotFound, QualityGate
 from onefold_storage.evidence import pins, standing
 from onefold_storage.installation import Installation
 from onefold_storage.lake import Lake
-from onefold_storage.schema import CONTACT_RECORDS, EDGES, EVIDENCE, HISTORY, HISTORY_EDGES, LINKS
+from onefold_storage.schema import CONTACT_RECORDS, EVIDENCE, LINKS
 from onefold_workers import identity
 from onefold_workers.cluster import shared_folder, spread
 from onefold_workers.identity import watching
 from onefold_workers.identity.conflicts import own_keys
 from onefold_workers.stages.fingerprint import fingerprint
-from onefold_workers.stages.identity_model import KnownModel, keep_model, known_model
+from onefold_workers.stages.identity_model import KnownModel, known_model
+from onefold_workers.stages.putting_in_force import HELD, REPORT, Run, as_json, moments, put_in_force
 from onefold_workers.stages.records import current_links, current_records, with_aliases
-from onefold_workers.stages.resolving_more import keep, resolve_changed
+from onefold_workers.stages.resolving_more import resolve_changed
 
-REPORT = "identity/report.json"
-HELD = "identity/held.json"
-"""What a run would have done that was stopped; absent where none was."""
 QUALITY = "identity/quality.json"
 
 
@@ -61,58 +59,64 @@ def resolve_identities(
     if not retrain and lake.inputs(LINKS.name) == inputs:
         return _resolved(lake, changed=False)
     with lake.lock("identity"):
-        records = current_records(lake)
-        evidence = lake.scan(EVIDENCE.name).collect()
-        known = None if retrain else known_model(lake, records.height)
-        salt = installation.keyed_hash.of("identity", "salt")
-        obeyed, aliases = with_aliases(lake, records, identity.obeyed(evidence))
-        result = None
-        if known:
-            result = resolve_changed(
-                lake, records, known.model, obeyed, last_report(lake), agreed.several_keys, aliases
-            )
-        if result is None:
-            with shared_folder(installation.settings.root / "scratch") as folder:
-                result = identity.resolve(
-                    records,
-                    model=known.model if known else None,
-                    evidence=obeyed,
-                    run_tasks=spread if folder else map,
-                    scratch=folder,
-                    salt=salt,
-                    many=agreed.several_keys,
-                    keep=True,
-                )
-        known = known or KnownModel(result.model, records.height, installation.clock.now())
-        before, links = current_links(lake).collect(), lake.scan(LINKS.name).collect()
-        now_links, history = identity.assign_golden_ids(
-            result.clusters, links, installation.clock.now(), salt=salt, pins=pins(evidence)
-        )
-        report = _watched(lake, records, result, known, history, before["golden_id"].n_unique())
-        held, own = standing(evidence), own_keys(records, agreed.several_keys)
-        threshold = known.model.threshold
-        report["conflicts"] = watching.conflicts(records, result.clusters, result.edges, threshold, held, own)
-        report["own_keys"] = sorted(own)
-        why = watching.too_much(report["changes"], agreed.most_changed)
+        run = _run(installation, inputs, retrain=retrain)
+        why = watching.too_much(run.report["changes"], agreed.most_changed)
         if why and not accept_changes:
-            lake.objects.put(HELD, _json({"why": why, "report": report}))
+            lake.objects.put(HELD, as_json({"why": why, "report": run.report}))
             raise QualityGate(
                 f"identity: {why}; nothing was changed. Look at `onefold identity report`, then either correct the "
                 "cause or let it through with `--accept-changes`"
             )
-        after = now_links.filter(pl.col("valid_to").is_null()).select("record_key", "golden_id")
-        cause = f"{'records' if report['drift'] and not report['drift']['model_changed'] else 'model'}: {known.model.version}"
-        history, behind = identity.with_causes(history, before, after, result.edges, held, cause)
-        keep_model(lake, known)
-        lake.objects.put(REPORT, _json(report))
-        lake.objects.delete(HELD)
-        run = keep(lake, records, result, agreed.several_keys, aliases)
-        lake.replace(EDGES.name, lake.frame_to_arrow(EDGES.name, result.edges), inputs=run)
-        _append_once(lake, HISTORY.name, history)
-        _append_once(lake, HISTORY_EDGES.name, behind)
-        lake.replace(LINKS.name, lake.frame_to_arrow(LINKS.name, now_links), inputs=inputs)
+        put_in_force(lake, run)
         measure_quality(installation)
     return _resolved(lake, changed=True)
+
+
+def _run(installation: Installation, inputs: str, *, retrain: bool) -> Run:
+    """What resolving comes to, and how that differs from what stands; nothing is written."""
+    lake, many = installation.lake, installation.workspace.settings.identity.several_keys
+    at, since = moments(lake, installation.clock.now())
+    records = current_records(lake)
+    evidence = lake.scan(EVIDENCE.name).collect()
+    obeyed, aliases = with_aliases(lake, records, identity.obeyed(evidence))
+    known = None if retrain else known_model(lake, records.height)
+    result = _resolution(installation, records, known, obeyed, aliases)
+    known = known or KnownModel(result.model, records.height, installation.clock.now())
+    before, links = current_links(lake).collect(), lake.scan(LINKS.name).collect()
+    salt = installation.keyed_hash.of("identity", "salt")
+    links, history = identity.assign_golden_ids(result.clusters, links, at, salt=salt, pins=pins(evidence))
+    held, own = standing(evidence), own_keys(records, many)
+    report = _watched(lake, records, result, known, history, before["golden_id"].n_unique())
+    threshold = known.model.threshold
+    report["conflicts"] = watching.conflicts(records, result.clusters, result.edges, threshold, held, own)
+    report["own_keys"] = sorted(own)
+    after = links.filter(pl.col("valid_to").is_null()).select("record_key", "golden_id")
+    cause = f"{'records' if report['drift'] and not report['drift']['model_changed'] else 'model'}: {known.model.version}"
+    history, behind = identity.with_causes(history, before, after, result.edges, held, cause)
+    return Run(at, since, inputs, records, result, known, report, links, history, behind, many, aliases)
+
+
+def _resolution(
+    installation: Installation, records: pl.DataFrame, known: KnownModel | None, obeyed: pl.DataFrame, aliases: str
+) -> identity.Resolution:
+    """The clusters of all records, from what has changed since the last run where that will do."""
+    many = installation.workspace.settings.identity.several_keys
+    if known:
+        lake = installation.lake
+        more = resolve_changed(lake, records, known.model, obeyed, last_report(lake), many, aliases)
+        if more is not None:
+            return more
+    with shared_folder(installation.settings.root / "scratch") as folder:
+        return identity.resolve(
+            records,
+            model=known.model if known else None,
+            evidence=obeyed,
+            run_tasks=spread if folder else map,
+            scratch=folder,
+            salt=installation.keyed_hash.of("identity", "salt"),
+            many=many,
+            keep=True,
+        )
 
 
 def held_back(lake: Lake) -> dict[str, Any] | None:
@@ -140,6 +144,7 @@ def _watched(
     report["single_source_share"] = watching.single_source(records, result.clusters)
     report["changes"] = watching.changes(history, before)
     report["retraining"] = watching.retraining(known.model, report["fields"], records.height, known.records)
+    report["mistaken_schemes"] = watching.mistaken_schemes(records, result.clusters)
     report["drift"] = watching.drift(report, last_report(lake))
     return report
 
@@ -157,19 +162,6 @@ def measure_quality(installation: Installation) -> None:
     links = current_links(lake).select("record_key", cluster="golden_id").collect()
     quality = identity.pairwise_quality(links, truth)
     lake.objects.put(QUALITY, orjson.dumps(asdict(quality)))
-
-
-def _append_once(lake: Lake, name: str, rows: pl.DataFrame) -> None:
-    """Add what happened, once for each version of the links that it leads to."""
-    target = lake.version(LINKS.name) + 1
-    with lake.lock(name):
-        if lake.transaction(name, "resolve") < target and rows.height:
-            parts = lake.parts(name, lake.frame_to_arrow(name, rows))
-            lake.commit(name, parts, transaction=("resolve", target))
-
-
-def _json(facts: dict[str, Any]) -> bytes:
-    return orjson.dumps(facts, option=orjson.OPT_NON_STR_KEYS)
 
 
 def _resolved(lake: Lake, *, changed: bool) -> Resolved:

@@ -23,6 +23,7 @@ from onefold_workers.plan import Plan
 from onefold_workers.stages.fingerprint import fingerprint
 from onefold_workers.stages.gathering import Gathered
 from onefold_workers.stages.histories import HistoryOf, history_of
+from onefold_workers.stages.reckoning import declared_money, money_of
 from onefold_workers.stages.training import Declared, declared, partitions_of, plans_for, registry_url
 from onefold_workers.trained import Trained
 from onefold_workers.traits import traits
@@ -53,11 +54,12 @@ def score_customers(installation: Installation, gathered: Gathered, run_id: str)
         champions=facts,
         code=known.digests,
         day=now.date(),
+        money=declared_money(installation),
     )
     if all(lake.inputs(t.name) == inputs for t in TABLES):
         return Scored({t.name: lake.rows(t.name) for t in TABLES}, changed=False)
-    plans, _ = plans_for(installation, gathered, {n: known.models[n] for n in champions})
-    names = partitions_of(installation, gathered)
+    names = partitions_of(installation, gathered, money_of(installation, gathered).reckoning)
+    plans, _ = plans_for(installation, names, {n: known.models[n] for n in champions})
     task = partial(_score, inputs=inputs, known=known, champions=champions, plans=plans, run_id=run_id, now=now)
     done = spread(task, names)
     ranks = scoring.ranked(pl.concat([d.points for d in done])).select(GOLDEN_ID, "model", "rank")

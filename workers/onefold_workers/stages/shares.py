@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,11 +20,13 @@ from onefold_storage.installation import Installation
 from onefold_storage.lake import Lake
 from onefold_storage.schema import CUSTOMERS, HISTORY, SCORES
 from onefold_storage.settings import StorageSettings
+from onefold_storage.survivors import survivors
 from onefold_workers.cluster import spread
 from onefold_workers.publication import Survey, in_order, share_of, together, write
 from onefold_workers.publication.bodies import ranked
-from onefold_workers.publication.frames import numbered, survivors
+from onefold_workers.publication.frames import numbered
 from onefold_workers.publication.share import KEYS
+from onefold_workers.stages.exchange import put_pieces, read_pieces
 from onefold_workers.stages.gathering import Gathered, partition_of
 from onefold_workers.stages.gold import customer_gold, customer_survey
 
@@ -61,8 +62,7 @@ def build_shares(
         _hand_out(lake, "ids", ids, gathered.partitions)
         for model, (number, _) in found.models().items():
             _hand_out(lake, f"ranks/{number}", _ranks(lake, model, ids), gathered.partitions)
-        history = lake.scan(HISTORY.name).filter(event="merged")
-        merged = survivors(history.select("golden_id", "event", "other_id", "happened_at").collect(), ids)
+        merged = _merged(lake, ids["golden_id"])
         del ids
         task = partial(_share, ShareTask(installation.settings, gathered, found))
         made = spread(task, range(gathered.partitions))
@@ -81,18 +81,20 @@ def _ranks(lake: Lake, model: str, ids: pl.DataFrame) -> pl.DataFrame:
     return ranked(scores.join(ids, on="golden_id", how="semi")).select("golden_id", "model", "rank")
 
 
+def _merged(lake: Lake, known: pl.Series) -> pl.DataFrame:
+    """golden_id, survivor, of those that were merged into a customer."""
+    history = lake.scan(HISTORY.name).select("golden_id", "event", "other_id", "happened_at")
+    merges = history.filter(event="merged").collect()
+    gone = merges["golden_id"].unique().implode()
+    back = pl.when(event="split").then("other_id").when(event="created").then("golden_id")
+    told = pl.concat([merges, history.filter(back.is_in(gone)).collect()])
+    return survivors(told, known).filter(pl.col("survivor").is_in(known.implode()))
+
+
 def _hand_out(lake: Lake, name: str, rows: pl.DataFrame, partitions: int) -> None:
     """Put each partition's rows, in their order, where its task finds them."""
-    split = rows.with_columns(_p=partition_of(pl.col("golden_id"), partitions))
-    for (number,), piece in split.partition_by("_p", as_dict=True, include_key=False).items():
-        sink = BytesIO()
-        piece.write_parquet(sink, compression="lz4", statistics=False)
-        lake.objects.put(f"{AREA}/{name}/{number}", sink.getvalue())
-
-
-def _handed(lake: Lake, name: str, partition: int) -> pl.DataFrame | None:
-    data = lake.objects.get(f"{AREA}/{name}/{partition}")
-    return None if data is None else pl.read_parquet(BytesIO(data))
+    share = partition_of(pl.col("golden_id"), partitions)
+    put_pieces(lake.objects, f"{AREA}/{name}", "client", rows, share)
 
 
 def _survey(settings: StorageSettings, gathered: Gathered, partition: int) -> Survey:
@@ -103,11 +105,12 @@ def _share(task: ShareTask, partition: int) -> dict[str, str]:
     """Make one partition's share, on a worker; gives the key of each table's object."""
     installation = Installation(task.settings)
     lake = installation.lake
-    ids = _handed(lake, "ids", partition)
+    ids = read_pieces(lake.objects, f"{AREA}/ids", partition)
     if ids is None:
         return {}
     gold = customer_gold(lake, task.gathered, partition)
-    handed = (_handed(lake, f"ranks/{number}", partition) for number, _ in task.found.models().values())
+    areas = (f"{AREA}/ranks/{number}" for number, _ in task.found.models().values())
+    handed = (read_pieces(lake.objects, area, partition) for area in areas)
     ranks = [ranks for ranks in handed if ranks is not None]
     if ranks:
         final = gold.scores.drop("rank").join(pl.concat(ranks), on=["golden_id", "model"])

@@ -25,6 +25,11 @@ class Slice:
     rows: int
     partition: tuple[tuple[str, str | None], ...] = ()
 
+    @property
+    def label(self) -> str:
+        """A name of its own among the slices of its table."""
+        return f"{self.key.rsplit('/', 1)[-1].removesuffix('.parquet')}-{self.groups[0]}"
+
 
 def slices(lake: Lake, table: str, rows: int = ROWS, *, beyond: tuple[str, str] | None = None) -> list[Slice]:
     """Cut a table into slices of about `rows` rows.

@@ -19,7 +19,7 @@ from onefold_storage.contracts import Contract
 from onefold_storage.deliveries import BadRow, Batch, Request
 from onefold_storage.keyed_hash import KeyedHash
 from onefold_storage.requests import Requests
-from onefold_storage.spool_frames import ERASED, INVALID, SUPPRESSED, Frame
+from onefold_storage.spool_frames import INVALID, SUPPRESSED, Frame
 from onefold_workers.connectors.formats.ndjson import Lines
 
 MESSAGE = "message_id"
@@ -38,7 +38,7 @@ class _Stretch:
 
     def add(self, place: int, raw: bytes) -> None:
         """One line."""
-        if raw in (SUPPRESSED, ERASED):
+        if raw == SUPPRESSED:
             self.suppressed += 1
         elif raw.startswith(INVALID):
             self.bad.append(_bad(place, raw))
@@ -87,12 +87,13 @@ def tracked(
 def _stretches(frames: list[Frame]) -> Iterator[_Stretch]:
     stretch = _Stretch()
     for frame in frames:
-        for place, raw in enumerate(frame.body.split(b"\n"), frame.first):
+        for place, raw in frame.lines():
             stretch.add(place, raw)
+        stretch.suppressed += len(frame.erased)
         if stretch.size > _STRETCH:
             yield stretch
             stretch = _Stretch()
-    if stretch.size:
+    if stretch.size or stretch.suppressed:
         yield stretch
 
 

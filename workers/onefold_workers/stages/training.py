@@ -6,7 +6,7 @@ keeps with each version decides. What was learned goes to the registry; the figu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -25,11 +25,13 @@ from onefold_workers.cluster import spread
 from onefold_workers.feature_view import FeatureView
 from onefold_workers.model import Model, NotTrainable
 from onefold_workers.model_registry import ModelRegistry
+from onefold_workers.money import Reckoning
 from onefold_workers.plan import Plan, plan, spans
 from onefold_workers.settings import WorkerSettings
 from onefold_workers.stages.fingerprint import fingerprint
 from onefold_workers.stages.gathering import Gathered
 from onefold_workers.stages.histories import HistoryOf, history_of
+from onefold_workers.stages.reckoning import declared_money, money_of
 from onefold_workers.training import fingerprint as rows_fingerprint
 from onefold_workers.training import merged, no_worse, train, training_frames
 
@@ -39,7 +41,7 @@ AREA = "work/training"
 
 @dataclass(frozen=True)
 class TrainingReport:
-    """Figures of every champion, which models are new, why others were left out, and remarks on the plans."""
+    """Figures of every champion, which models are new, why others were left out, and remarks on the plans and on money."""
 
     figures: list[dict[str, Any]]
     trained: list[str] = field(default_factory=list)
@@ -67,12 +69,12 @@ def declared(installation: Installation) -> Declared:
 
 
 def plans_for(
-    installation: Installation, gathered: Gathered, found: Mapping[str, Model]
+    installation: Installation, names: Sequence[HistoryOf], found: Mapping[str, Model]
 ) -> tuple[dict[str, Plan], list[str]]:
     """The plan of each model for the data as it is, and why others have none."""
     now = installation.clock.now()
     task = partial(_spans, now=now)
-    seen = spread(task, partitions_of(installation, gathered))
+    seen = spread(task, names)
     plans: dict[str, Plan] = {}
     left_out: list[str] = []
     for name, model in found.items():
@@ -94,21 +96,30 @@ def train_models(
     lake = installation.lake
     known = declared(installation)
     now = installation.clock.now()
-    inputs = fingerprint(lake, [CUSTOMERS.name], gathered=gathered.version, code=known.digests, day=now.date())
+    inputs = fingerprint(
+        lake,
+        [CUSTOMERS.name],
+        gathered=gathered.version,
+        code=known.digests,
+        day=now.date(),
+        money=declared_money(installation),
+    )
     standing = orjson.loads(lake.objects.get(TRAINING) or b"{}")
     if not retrain and standing.get("inputs") == inputs:
         figures = orjson.loads(lake.objects.get(MODELS) or b"[]")
         return TrainingReport(figures, left_out=standing["left_out"], remarks=standing.get("remarks", []))
-    plans, left_out = plans_for(installation, gathered, known.models)
+    money = money_of(installation, gathered)
+    names = partitions_of(installation, gathered, money.reckoning)
+    plans, left_out = plans_for(installation, names, known.models)
     lake.objects.delete_below(AREA)
-    spread(partial(_rows, known=known, plans=plans), partitions_of(installation, gathered))
+    spread(partial(_rows, known=known, plans=plans), names)
     fit = partial(_fit, settings=installation.settings, known=known, retrain=retrain)
     done = spread(fit, [(n, plans[n]) for n in plans], on_done=on_done)
     lake.objects.delete_below(AREA)
     figures = [d.figures for d in done if d.figures is not None]
     left_out += [d.why for d in done if d.why]
     lake.objects.put(MODELS, orjson.dumps(figures, default=str))
-    remarks = [p.remark for p in plans.values() if p.remark]
+    remarks = [*(p.remark for p in plans.values() if p.remark), *money.remarks]
     lake.objects.put(TRAINING, orjson.dumps({"inputs": inputs, "left_out": left_out, "remarks": remarks}))
     return TrainingReport(figures, [d.name for d in done if d.new], left_out, remarks)
 
@@ -163,7 +174,7 @@ def registry_url(settings: StorageSettings) -> str:
     return WorkerSettings().mlflow_url or f"sqlite:///{settings.root / 'mlflow' / 'mlflow.db'}"
 
 
-def partitions_of(installation: Installation, gathered: Gathered) -> list[HistoryOf]:
+def partitions_of(installation: Installation, gathered: Gathered, reckoning: Reckoning) -> list[HistoryOf]:
     """Names of the histories of all partitions of customers."""
     version = installation.lake.version(CUSTOMERS.name)
-    return [HistoryOf(installation.settings, gathered, version, p) for p in range(gathered.partitions)]
+    return [HistoryOf(installation.settings, gathered, version, p, reckoning) for p in range(gathered.partitions)]
