@@ -8,6 +8,7 @@ is made good from the manifest. `origin` and messages hold no data of customers.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -134,13 +135,13 @@ class Lander:
             drift.hold(delivery.origin)
         vanished = 0
         if state and not counts.failed:  # a bad row may be the one that seems to have vanished
-            gone = state.vanished()
-            if gone.height and not counts.sent and not contract.rules.may_be_empty:
+            missing = state.missing()
+            if missing and not counts.sent and not contract.rules.may_be_empty:
                 raise BadInput(
-                    f"{delivery.origin}: has no rows, and {gone.height:,} stand: nothing was deleted; where that is meant, "
+                    f"{delivery.origin}: has no rows, and {missing:,} stand: nothing was deleted; where that is meant, "
                     "say `may_be_empty: true` in the contract"
                 )
-            vanished = self._keep_vanished(packer, gone)
+            vanished = self._keep_vanished(packer, state.vanished())
         done = Package(
             contract.id, seq, delivery.content, delivery.origin, counts.sent, counts.landed, counts.failed,
             counts.repeated, counts.suppressed, started, self._clock.now(),
@@ -178,12 +179,15 @@ class Lander:
         suppressed = checked.table.num_rows - rows.num_rows + sum(hidden)
         return _Passed(batch, Checked(rows, bad), suppressed)
 
-    def _keep_vanished(self, packer: Packer, gone: pl.DataFrame) -> int:
+    def _keep_vanished(self, packer: Packer, gone: Iterator[pl.DataFrame]) -> int:
         """Deletions are told as rows of their own; they count as nothing sent."""
-        if gone.height:
-            numbered = gone.with_columns(_row_id=-1 - pl.int_range(gone.height, dtype=pl.Int64))
-            packer.write(numbered.to_arrow(compat_level=pl.CompatLevel.oldest()), deleted=True)
-        return gone.height
+        count = 0
+        for rows in gone:
+            if rows.height:
+                numbered = rows.with_columns(_row_id=-1 - count - pl.int_range(rows.height, dtype=pl.Int64))
+                packer.write(numbered.to_arrow(compat_level=pl.CompatLevel.oldest()), deleted=True)
+                count += rows.height
+        return count
 
     def _keep_bad(self, writer: PartWriter, package: Package, bad: tuple[BadRow, ...]) -> None:
         if not bad:

@@ -28,7 +28,7 @@ from onefold_storage.sweeping import Swept, leftovers, sweep, trim_log
 RETENTION = timedelta(days=1)
 """Age up to which a file that no newest version needs stays; longer than any flow run or landing."""
 PUBLICATIONS_KEPT = 3
-_AREA = "work/customers"
+_AREA, _SHARES = "work/customers", "work/publication"
 
 OnStep = Callable[[str], None]
 
@@ -143,12 +143,11 @@ def _areas(lake: Lake, *, dry_run: bool) -> Swept:
     known = lake.objects.get(f"{_AREA}/current.json")
     current = orjson.loads(known)["version"] if known else None
     done = Swept()
-    for version in lake.objects.folders(_AREA):
-        if version != current:
-            sizes = lake.objects.sizes(f"{_AREA}/{version}")
-            done += Swept(len(sizes), sum(sizes.values()))
-            if not dry_run:
-                lake.objects.delete_below(f"{_AREA}/{version}")
+    for area in (*(f"{_AREA}/{v}" for v in lake.objects.folders(_AREA) if v != current), _SHARES):
+        sizes = lake.objects.sizes(area)
+        done += Swept(len(sizes), sum(sizes.values()))
+        if sizes and not dry_run:
+            lake.objects.delete_below(area)
     return done
 
 

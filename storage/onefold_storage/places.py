@@ -65,7 +65,12 @@ _TABLES = (
     Place("table", "identity/links", "record keys", erasers.records),
 )
 _OBJECTS = (
-    Place("objects", "work/*", "rows gathered by customer, made again when needed", erasers.derived_objects),
+    Place(
+        "objects",
+        "work/*",
+        "rows gathered by customer, and those of a publication being built",
+        erasers.derived_objects,
+    ),
     Place("objects", "publications/*", "serving snapshots", erasers.publications),
     Place(
         "objects", "documents/*", "photos, recordings, attachments, by their content", document_erasing.documents

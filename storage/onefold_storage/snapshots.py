@@ -1,19 +1,26 @@
 """Tells what changed in a source that sends rows again: its whole table each time, or those that may have changed.
 
-The state to compare with is read from bronze: the last row of each primary key. Rows that stand there unchanged
-are repeated. In a snapshot, keys that did not come again have vanished.
+The state to compare with is read from bronze, the last row of each primary key, and held as digests (`digests.py`). Rows
+that stand there unchanged are repeated. In a snapshot, keys that did not come again have vanished.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import cast
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from onefold_storage.contracts import Contract
 from onefold_storage.deliveries import BadRow
+from onefold_storage.digests import SHELVES, Digested, Digesting, Digests, shelved
 from onefold_storage.lake import Lake
+
+_PENDING = 100_000  # digests of a shelf that are read before those of older rows are left out
 
 
 def state_of(lake: Lake, contract: Contract) -> State | None:
@@ -27,115 +34,146 @@ class SnapshotState:
     """The last known rows of a source, and the keys seen in the snapshot that is landing."""
 
     def __init__(self, lake: Lake, contract: Contract) -> None:
+        self._lake, self._contract = lake, contract
         self._keys = list(contract.primary_key)
         self._columns = [c.name for c in contract.columns]
-        self._seen: pl.DataFrame | None = None
-        self._known = _last_rows(lake, contract)
+        self._how = Digesting(self._keys, self._columns)
+        self._standing = _standing(lake, contract, self._how)
 
     def fresh(self, given: pa.Table) -> tuple[pa.Table, int, tuple[BadRow, ...]]:
         """Rows that are new or changed, how many stood unchanged, and those whose key came twice."""
-        rows = cast("pl.DataFrame", pl.from_arrow(given)).with_row_index("_at")
+        rows = _typed(given, self._contract)
         twice = rows.select(pl.struct(self._keys).is_duplicated() & ~pl.struct(self._keys).is_first_distinct())
-        again = twice.to_series()
-        if self._seen is not None:
-            before = rows.join(self._seen, on=self._keys, how="semi")["_at"]
-            again = again | rows["_at"].is_in(before.implode())
+        told = self._how.of(rows)
+        there, standing, seen = self._standing.look(told)
+        again = twice.to_series().to_numpy() | seen
+        raw = pl.struct(pl.col(self._columns).cast(pl.String)).struct.json_encode()
         bad = tuple(
             BadRow(r["_row_id"], "unique", f"{', '.join(self._keys)}: the key came before", r["raw"].encode())
-            for r in rows.filter(again)
-            .select("_row_id", raw=pl.struct(pl.col(self._columns).cast(pl.String)).struct.json_encode())
-            .to_dicts()
+            for r in rows.filter(pl.Series(again)).select("_row_id", raw=raw).to_dicts()
         )
-        once = rows.filter(~again)
-        keys = once.select(self._keys)
-        self._seen = keys if self._seen is None else pl.concat([self._seen, keys])
-        fresh = once
-        if self._known is not None:
-            fresh = once.join(self._known, on=self._columns, how="anti", nulls_equal=True)
-        return given.take(fresh["_at"].to_arrow()), once.height - fresh.height, bad
+        self._standing.put(told[~again])
+        fresh = ~again & ~(there & (standing == told.row))
+        kept = int(np.count_nonzero(fresh))
+        return given.filter(pa.array(fresh)), rows.height - len(bad) - kept, bad
 
-    def vanished(self) -> pl.DataFrame:
-        """The last rows of keys that the snapshot did not hold."""
-        if self._known is None:
-            return pl.DataFrame()
-        if self._seen is None:
-            return self._known
-        return self._known.join(self._seen, on=self._keys, how="anti")
+    def missing(self) -> int:
+        """Keys that stand and that the snapshot did not hold."""
+        return self._standing.unseen()
+
+    def vanished(self) -> Iterator[pl.DataFrame]:
+        """The last rows of those keys, once, as frames that each fit in memory."""
+        if not self.missing():
+            return
+        for frame in _rows(self._lake, self._contract):
+            told = self._how.of(frame)
+            there, standing, seen = self._standing.look(told)
+            stood = pl.Series(there & ~seen & (standing == told.row)) & ~frame["_deleted"]
+            gone = frame.select(self._columns).with_row_index("_at").filter(stood)
+            gone = gone.unique(self._keys, keep="last", maintain_order=True)
+            self._standing.put(told[gone["_at"].to_numpy()])
+            yield gone.drop("_at")
 
 
 class ChangesState:
     """The last known rows of a source that sends what may have changed; a key may come again in one package."""
 
     def __init__(self, lake: Lake, contract: Contract) -> None:
+        self._contract = contract
         self._keys = list(contract.primary_key)
-        self._columns = [c.name for c in contract.columns]
-        self._known = _last_rows(lake, contract)
+        self._how = Digesting(self._keys, [c.name for c in contract.columns])
+        self._standing = _standing(lake, contract, self._how)
 
     def fresh(self, given: pa.Table) -> tuple[pa.Table, int, tuple[BadRow, ...]]:
         """Rows that are not what their key stood for just before, how many were, and no bad ones."""
-        rows = cast("pl.DataFrame", pl.from_arrow(given)).with_row_index("_at")
-        told = rows.select("_at", *self._columns)
-        # Only what the batch speaks of is looked at: all that is known would be gone through with every batch.
-        before = self._of(told)
-        once = told.select(pl.struct(self._keys).is_unique().all()).item()
-        fresh = (self._fresh_of_one_each if once else self._fresh_in_turn)(told, before)
-        self._learn(fresh.drop("_at").unique(self._keys, keep="last"), stood=before is not None)
-        return given.take(fresh["_at"].to_arrow()), rows.height - fresh.height, ()
-
-    def _fresh_of_one_each(self, told: pl.DataFrame, before: pl.DataFrame | None) -> pl.DataFrame:
-        """Rows of keys that come once in the batch, as they mostly do: each is held against what stood."""
-        if before is None:
-            return told
-        stood = before.select(*self._keys, pl.struct(self._columns).alias("_stood"))
-        both = told.join(stood, on=self._keys, how="left", nulls_equal=True, maintain_order="left")
-        same = pl.struct(self._columns).eq_missing(pl.col("_stood"))
-        return both.filter(~same).drop("_stood")
-
-    def _fresh_in_turn(self, told: pl.DataFrame, before: pl.DataFrame | None) -> pl.DataFrame:
-        """Rows that are not as the row of their key just before them."""
-        if before is not None:
-            told = pl.concat([before.with_columns(_at=pl.lit(None, dtype=pl.UInt32)).select(told.columns), told])
-        same = [pl.col(c).eq_missing(pl.col(c).shift(1).over(self._keys)) for c in self._columns]
+        rows = _typed(given, self._contract)
+        told = self._how.of(rows)
+        there, standing, _ = self._standing.look(told)
+        known = rows.select(self._keys).with_columns(
+            pl.Series("_row", told.row), pl.Series("_standing", standing), pl.Series("_there", there)
+        )
         first = pl.int_range(pl.len()).over(self._keys) == 0
-        return told.filter(pl.col("_at").is_not_null() & (first | ~pl.all_horizontal(same)))
+        before = pl.when(first).then("_standing").otherwise(pl.col("_row").shift(1).over(self._keys))
+        fresh = known.select(((first & ~pl.col("_there")) | (pl.col("_row") != before)).alias("_")).to_series()
+        last = pl.struct(self._keys).is_last_distinct()
+        self._standing.put(told[known.select(last).to_series().to_numpy()])
+        return given.filter(fresh.to_arrow()), rows.height - int(fresh.sum()), ()
 
-    def _of(self, rows: pl.DataFrame) -> pl.DataFrame | None:
-        """What is known of these rows' keys; None where that is nothing."""
-        if self._known is None:
-            return None
-        found = self._known.join(rows, on=self._keys, how="semi", nulls_equal=True)
-        return found if found.height else None
-
-    def _learn(self, last: pl.DataFrame, *, stood: bool) -> None:
-        """Keep the last rows of keys that are new or changed; `stood`: some of the batch's keys were known."""
-        if self._known is None:
-            self._known = last
-        elif last.height:
-            left = self._known.join(last, on=self._keys, how="anti", nulls_equal=True) if stood else self._known
-            self._known = pl.concat([left, last])
-
-    def vanished(self) -> pl.DataFrame:
+    def missing(self) -> int:
         """None: what did not come stands as it is."""
-        return pl.DataFrame()
+        return 0
+
+    def vanished(self) -> Iterator[pl.DataFrame]:
+        """None."""
+        return iter(())
 
 
 State = SnapshotState | ChangesState
 
 
-def _last_rows(lake: Lake, contract: Contract) -> pl.DataFrame | None:
-    """The last row of each primary key that has not vanished, in the contract's columns."""
+def _typed(given: pa.Table, contract: Contract) -> pl.DataFrame:
+    """Rows in the contract's types: digests tell types apart."""
+    return cast("pl.DataFrame", pl.from_arrow(given)).cast(_types(contract))  # type: ignore[arg-type]
+
+
+def _types(contract: Contract) -> dict[str, pl.DataType]:
+    empty = cast("pl.DataFrame", pl.from_arrow(contract.arrow.empty_table()))
+    return {c.name: empty.schema[c.name] for c in contract.columns}
+
+
+def _rows(lake: Lake, contract: Contract) -> Iterator[pl.DataFrame]:
+    """Every row that bronze holds, a row group at a time, in the contract's columns and types, with the lake's own."""
+    types, own = _types(contract), ["_package_id", "_row_id", "_deleted"]
+    for path, _ in lake.standing(contract.bronze):
+        with lake.objects.open(f"{contract.bronze}/{path}") as file:
+            parquet = pq.ParquetFile(file)
+            present = set(parquet.schema_arrow.names)
+            columns = [
+                (pl.col(name) if name in present else pl.lit(None)).cast(kind).alias(name)
+                for name, kind in types.items()
+            ]
+            wanted = [name for name in (*types, *own) if name in present]
+            for group in range(parquet.num_row_groups):
+                rows = pl.DataFrame(pl.from_arrow(parquet.read_row_group(group, columns=wanted)))
+                yield rows.select(*columns, *own)
+
+
+def _standing(lake: Lake, contract: Contract, how: Digesting) -> Digests:
+    """The digest of the last row of each primary key that has not vanished."""
     if not lake.exists(contract.bronze):
-        return None
-    columns = [c.name for c in contract.columns]
-    scan = lake.scan(contract.bronze)
-    present = set(scan.collect_schema().names())
-    missing = [pl.lit(None).alias(c) for c in columns if c not in present]
-    return (
-        scan.with_columns(missing)
-        .select(*columns, "_package_id", "_row_id", "_deleted")
-        .sort("_package_id", "_row_id")
-        .unique(list(contract.primary_key), keep="last", maintain_order=True)
-        .filter(~pl.col("_deleted"))
-        .select(columns)
-        .collect()
-    )
+        return Digests()
+    seq = pl.col("_package_id").str.slice(len(contract.id) + 1, 8).cast(pl.Int64)
+    # When a row came, and in the last bit whether it deletes: one number, that sorts.
+    came = ((seq * (1 << 34) + pl.col("_row_id")) * 2 + pl.col("_deleted").cast(pl.Int64)).alias("_came")
+    held: list[_Held] = [[] for _ in range(SHELVES)]
+    waiting, bound = [0] * SHELVES, [_PENDING] * SHELVES
+    for frame in _rows(lake, contract):
+        rows, times = how.of(frame), frame.select(came).to_series().to_numpy()
+        for shelf, at in shelved(rows.high):
+            held[shelf].append((rows[at], times[at]))
+            waiting[shelf] += at.size
+            if waiting[shelf] >= bound[shelf]:
+                held[shelf], waiting[shelf] = [_last(held[shelf])], 0
+                bound[shelf] = max(_PENDING, held[shelf][0][1].size // 4)
+    standing = Digests()
+    for shelf in range(SHELVES):
+        if held[shelf]:
+            rows, times = _last(held[shelf])
+            held[shelf] = []
+            standing.know(shelf, rows[times & 1 == 0])
+    return standing
+
+
+_Held = list[tuple[Digested, npt.NDArray[np.int64]]]
+
+
+def _last(held: _Held) -> tuple[Digested, npt.NDArray[np.int64]]:
+    """The last row of each key and when it came, ascending."""
+    high, low, row = (np.concatenate([getattr(d, name) for d, _ in held]) for name in ("high", "low", "row"))
+    came = np.concatenate([times for _, times in held])
+    order = np.lexsort((came, low, high))
+    high, low = high[order], low[order]
+    last = np.ones(order.size, np.bool_)
+    last[:-1] = (high[1:] != high[:-1]) | (low[1:] != low[:-1])
+    order = order[last]
+    return Digested(high[last], low[last], row[order]), came[order]

@@ -84,7 +84,7 @@ def ranked(scores: pl.DataFrame) -> pl.DataFrame:
 
 
 def interaction_blocks(gold: GoldFrames, ids: pl.DataFrame, most: int) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """(customer, block, body) and (golden_id, total, kept): the last `most` interactions of each customer."""
+    """(customer, block, body, rows) and (golden_id, total, kept): the last `most` interactions of each customer."""
     links = gold.current_links().join(ids, on="golden_id").select("record_key", "customer").lazy()
     keyed = gold.items.lazy().unique("record_key").rename({"record_key": "item_key"})
     items = keyed.select("item_key", "name", "category", "brand")
@@ -117,8 +117,8 @@ def interaction_blocks(gold: GoldFrames, ids: pl.DataFrame, most: int) -> tuple[
     blocks = (
         found.select("customer", text=text, block=pl.col("place") // INTERACTION_BLOCK)
         .group_by("customer", "block", maintain_order=True)
-        .agg(pl.col("text").str.join(","))
-        .select("customer", "block", body=pl.concat_str(pl.lit("["), "text", pl.lit("]")))
+        .agg(pl.col("text").str.join(","), rows=pl.len())
+        .select("customer", "block", "rows", body=pl.concat_str(pl.lit("["), "text", pl.lit("]")))
     )
     counts = found.group_by("customer", maintain_order=True).agg(pl.col("total").first(), kept=pl.len())
     return blocks, counts.join(ids, on="customer").select("golden_id", "total", "kept")
@@ -182,7 +182,8 @@ def _consents(gold: GoldFrames) -> pl.DataFrame:
         identifiers(gold), left_on=["subject_kind", "subject"], right_on=["kind", "value"], how="inner"
     )
     columns = ["data_use", "channel", "state", "lawful_basis", "subject_kind", "source", "effective_at"]
-    newest = stated.sort("effective_at", "data_use", "channel", "source", descending=[True, False, False, False])
+    ties = ["data_use", "channel", "source", "state", "lawful_basis", "subject_kind"]
+    newest = stated.sort("effective_at", *ties, descending=[True, *(False for _ in ties)])
     return (
         newest.select("golden_id", text=pl.struct(columns).struct.json_encode())
         .group_by("golden_id", maintain_order=True)

@@ -19,9 +19,9 @@ from onefold_storage.keyed_hash import KeyedHash
 from onefold_storage.publications import SERVING_FORMAT
 from onefold_storage.survivors import survivors
 from onefold_workers.publication.bodies import MAY_CONTACT, listed
-from onefold_workers.publication.file import CHUNK
 from onefold_workers.publication.frames import GoldFrames
-from onefold_workers.publication.permission_codes import NOT_STATED, encode
+from onefold_workers.publication.permission_codes import NOT_STATED, CodeBook, encode
+from onefold_workers.publication.share import CHUNK
 
 _BEFORE, _BEHIND = ',"may_contact":', ',"interactions":'
 """Where the permissions stand in a body (`bodies.py`): at the last of each, as quotes inside of values are escaped."""
@@ -43,11 +43,13 @@ def close(path: Path, gold: GoldFrames, hashed: KeyedHash) -> int:
         ids = _frame(file, "SELECT golden_id, customer FROM customers ORDER BY customer", customer=pl.Int64)
         now = _now(gold, _owners(file, ids, gold, hashed), _frame(file, "SELECT data_use, channel FROM uses"))
         left = pl.concat([_stricter(_said(_bodies(file, part)), now) for part in ids.iter_slices(CHUNK)])
-        encoded = encode(left, ids)
+        closed_for = left.filter(~pl.col("allowed"))["reason"].drop_nulls().unique()
+        book = CodeBook.of(left.select(_CELL).unique().iter_rows(), closed_for)
+        encoded = encode(left, ids, book)
         file.executescript("PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA cache_size=-262144")
         file.execute("BEGIN")
         file.execute("DELETE FROM reasons")
-        file.executemany("INSERT INTO reasons VALUES (?, ?)", encoded.reasons.items())
+        file.executemany("INSERT INTO reasons VALUES (?, ?)", book.reasons.items())
         codes = encoded.codes.select("why", "customer").iter_rows()
         file.executemany("UPDATE customers SET why = ? WHERE customer = ?", codes)  # all: reasons have new numbers
         file.execute(

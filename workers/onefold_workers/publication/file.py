@@ -1,4 +1,4 @@
-"""The serving file: one immutable SQLite database, written once, column-wise from frames.
+"""The serving file: one immutable SQLite database, written once from frames that come in order, a few in memory.
 
 The same frames and facts give the same bytes, so that publishing again what is current changes nothing.
 """
@@ -6,9 +6,9 @@ The same frames and facts give the same bytes, so that publishing again what is 
 from __future__ import annotations
 
 import sqlite3
-import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,14 @@ import polars as pl
 from onefold_storage.keyed_hash import KeyedHash
 from onefold_storage.publications import SERVING_FORMAT
 from onefold_storage.survivors import survivors
-from onefold_workers.publication.bodies import interaction_blocks, profiles, ranked
-from onefold_workers.publication.frames import GoldFrames, identifiers, numbered
-from onefold_workers.publication.permission_codes import PermissionCodes, encode
+from onefold_workers.publication.bodies import ranked
+from onefold_workers.publication.frames import GoldFrames, numbered
+from onefold_workers.publication.permission_codes import CodeBook
+from onefold_workers.publication.share import KEPT, KEYS, PLACE, share_of
+from onefold_workers.publication.survey import Survey, survey
 
-CHUNK = 50_000
-"""Customers whose texts are in memory at a time."""
+Rows = Callable[[str, list[str]], Iterator[pl.DataFrame]]
+"""Frames of a table, in the order of its key, with some of its columns."""
 
 _TABLES = """
 CREATE TABLE meta(name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -52,9 +54,9 @@ ANALYZE;
 
 
 def build(
-    path: Path, gold: GoldFrames, facts: dict[str, Any], *, hashed: KeyedHash, interactions_kept: int = 200
+    path: Path, gold: GoldFrames, facts: dict[str, Any], *, hashed: KeyedHash, interactions_kept: int = KEPT
 ) -> dict[str, int]:
-    """Write the serving file at `path` and return its counts.
+    """Write the serving file of frames that fit in memory at `path` and return its counts.
 
     `facts` is kept as it is, for pages and `/v1/sources`, `/v1/models`; it must be JSON and hold no personal data.
     `hashed` is the installation's keyed hash: identifiers are found, and wishes matched, by it.
@@ -62,28 +64,38 @@ def build(
     Raises:
         BadInput: frames that lack columns, or permissions that cannot be encoded.
     """
-    path.unlink(missing_ok=True)
+    found = survey(gold.customers, gold.permissions, gold.segments, gold.scores, gold.offers)
     ids = numbered(gold.customers)
-    permission = encode(gold.permissions, ids)
-    scores = ranked(gold.scores.join(ids, on="golden_id", how="inner"))
+    final = replace(gold, scores=ranked(gold.scores.join(ids, on="golden_id", how="semi")))
+    made: dict[str, list[pl.DataFrame]] = {table: [] for table in KEYS}
+    for table, frame in share_of(final, ids, found, hashed=hashed, kept=interactions_kept):
+        made[table].append(frame)
+    known = gold.customers["golden_id"]
+    merged = survivors(gold.history, known).filter(pl.col("survivor").is_in(known.implode()))
+    return write(path, lambda table, _: iter(made[table]), found, merged, facts, hashed=hashed)
+
+
+def write(
+    path: Path, rows: Rows, found: Survey, merged: pl.DataFrame, facts: dict[str, Any], *, hashed: KeyedHash
+) -> dict[str, int]:
+    """Write the serving file at `path` and return its counts.
+
+    `rows(table, columns)` gives the frames of a table of `share_of` for all customers, in the order of its key, with
+    at least these columns; `merged`: `survivors(...)` that are customers.
+    """
+    path.unlink(missing_ok=True)
     with closing(sqlite3.connect(path, isolation_level=None)) as file:
         file.executescript(
             f"PRAGMA page_size=16384; PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; {_TABLES} BEGIN;"
         )
-        counts = {
-            "customers": ids.height,
-            "interactions": _interactions_and_profiles(file, gold, ids, permission, scores, interactions_kept),
-        }
-        counts |= _lookups(file, gold, ids, hashed)
-        counts |= _lists(file, gold, ids, permission, scores)
-        offers = (
-            gold.offers.join(ids, on="golden_id", how="semi").group_by("model").agg(pl.col("golden_id").n_unique())
-        )
+        counts = {"customers": found.customers, "interactions": _bodies(file, rows)}
+        counts |= _lookups(file, rows, merged)
+        counts |= _lists(file, rows, found)
         meta = {
             "format": SERVING_FORMAT,
             "facts": facts,
             "counts": counts,
-            "offered": dict(offers.iter_rows()),
+            "offered": dict(found.offered),
             "secret": hashed.of("installation", "onefold"),
         }
         _fill(file, "meta", ((k, orjson.dumps(v, option=orjson.OPT_SORT_KEYS).decode()) for k, v in meta.items()))
@@ -92,82 +104,54 @@ def build(
     return counts
 
 
-def _interactions_and_profiles(
-    file: sqlite3.Connection,
-    gold: GoldFrames,
-    ids: pl.DataFrame,
-    permission: PermissionCodes,
-    scores: pl.DataFrame,
-    kept: int,
-) -> int:
-    blocks, seen = interaction_blocks(gold, ids, kept)
-    packed = ((customer, block, zlib.compress(body.encode(), 1)) for customer, block, body in blocks.iter_rows())
-    _fill(file, "interactions", packed)
-    why = permission.codes
-    for part in ids.iter_slices(CHUNK):
-        chosen = part.select("golden_id")
-
-        def mine(frame: pl.DataFrame, chosen: pl.DataFrame = chosen) -> pl.DataFrame:
-            return frame.join(chosen, on="golden_id", how="semi")
-
-        piece = GoldFrames(
-            customers=mine(gold.customers),
-            permissions=gold.permissions.clear(),
-            links=mine(gold.links),
-            traits=mine(gold.traits),
-            segments=mine(gold.segments),
-            offers=mine(gold.offers),
-            consents=gold.consents,
-            households=gold.households.join(mine(gold.households), on="household_id", how="semi"),
-        )
-        bodies = profiles(piece, part, mine(permission.grid), mine(scores), mine(seen))
-        rows = part.join(bodies, on="golden_id").join(why, on="customer").sort("customer")
-        _fill(file, "customers", rows.select("customer", "golden_id", "why", "body"))
-    return int(seen["kept"].sum())
+def _bodies(file: sqlite3.Connection, rows: Rows) -> int:
+    """Fill interactions and customers; gives how many interactions there are."""
+    count = 0
+    for frame in rows("interactions", ["customer", "block", "packed", "rows"]):
+        _fill(file, "interactions", frame.select("customer", "block", "packed"))
+        count += int(frame["rows"].sum())
+    columns = ["customer", "golden_id", "why", "body"]
+    for frame in rows("customers", columns):
+        _fill(file, "customers", frame.select(columns))
+    return count
 
 
-def _lookups(file: sqlite3.Connection, gold: GoldFrames, ids: pl.DataFrame, hashed: KeyedHash) -> dict[str, int]:
-    known = gold.customers["golden_id"]
-    merged = survivors(gold.history, known).filter(pl.col("survivor").is_in(known.implode()))
+def _lookups(file: sqlite3.Connection, rows: Rows, merged: pl.DataFrame) -> dict[str, int]:
     _fill(file, "merged", merged)
-    found = identifiers(gold).join(ids, on="golden_id")
-    pairs = zip(found["kind"].to_list(), found["value"].to_list(), strict=True)
-    hashes = [bytes.fromhex(hashed.of(kind, value)) for kind, value in pairs]
-    index = found.select(pl.Series("hash", hashes, dtype=pl.Binary), "customer").unique().sort("hash", "customer")
-    _fill(file, "identifiers", index)
-    parts = ("given_name", "middle_name", "family_name", "full_name", "organisation")
-    names = gold.customers.select("golden_id", name=pl.concat_str(parts, separator=" ", ignore_nulls=True))
-    names = names.filter(pl.col("name").str.strip_chars() != "").join(ids, on="golden_id").sort("customer")
-    file.executemany("INSERT INTO names(rowid, name) VALUES (?, ?)", names.select("customer", "name").iter_rows())
+    identified = named = 0
+    for frame in rows("identifiers", ["hash", "customer"]):
+        _fill(file, "identifiers", frame.select("hash", "customer"))
+        identified += frame.height
+    for frame in rows("customers", ["customer", "name"]):
+        names = frame.select("customer", "name").drop_nulls()
+        file.executemany("INSERT INTO names(rowid, name) VALUES (?, ?)", names.iter_rows())
+        named += names.height
     file.execute("INSERT INTO names(names) VALUES ('optimize')")
-    return {"merged": merged.height, "identifiers": index.height, "named": names.height}
+    return {"merged": merged.height, "identifiers": identified, "named": named}
 
 
-def _lists(
-    file: sqlite3.Connection, gold: GoldFrames, ids: pl.DataFrame, permission: PermissionCodes, scores: pl.DataFrame
-) -> dict[str, int]:
-    _fill(file, "uses", permission.uses.select("use", "data_use", "channel"))
-    _fill(file, "reasons", iter(permission.reasons.items()))
-    models = (
-        scores.group_by("model")
-        .agg(pl.col("model_version").max(), scored=pl.len())
-        .sort("model")
-        .with_row_index("number")
-    )
-    _fill(file, "models", models.select("number", "model", "model_version", "scored"))
-    numbers = models.select("model", "number")
-    rows = scores.join(numbers, on="model").join(permission.codes, on="customer").sort("number", "rank")
-    _fill(file, "scores", rows.select("number", "rank", "customer", "score", "why"))
-    members = gold.segments.select("golden_id", "segment").unique().join(ids, on="golden_id")
-    sizes = members.group_by("segment").agg(size=pl.len()).sort("segment").with_row_index("number")
-    _fill(file, "segments", sizes.select("number", "segment", "size"))
-    belongs = members.join(sizes, on="segment").select("number", "customer").sort("number", "customer")
-    _fill(file, "members", belongs)
+def _lists(file: sqlite3.Connection, rows: Rows, found: Survey) -> dict[str, int]:
+    book, models, segments = CodeBook.of(found.uses, found.reasons), found.models(), found.segments()
+    _fill(file, "uses", ((place, *use) for place, use in enumerate(book.uses)))
+    _fill(file, "reasons", iter(book.reasons.items()))
+    _fill(file, "models", ((n, name, version, found.scored[name]) for name, (n, version) in models.items()))
+    place = pl.col("place")
+    for frame in rows("scores", ["place", "customer", "score", "why"]):
+        _fill(
+            file,
+            "scores",
+            frame.select(
+                (place // PLACE).alias("model"), (place % PLACE).alias("rank"), "customer", "score", "why"
+            ),
+        )
+    _fill(file, "segments", ((n, name, found.members[name]) for name, n in segments.items()))
+    for frame in rows("members", ["place", "customer"]):
+        _fill(file, "members", frame.select(place // PLACE, "customer"))
     return {
-        "scores": scores.height,
-        "models": models.height,
-        "segments": sizes.height,
-        "uses": permission.uses.height,
+        "scores": found.scored.total(),
+        "models": len(models),
+        "segments": len(segments),
+        "uses": len(book.uses),
     }
 
 

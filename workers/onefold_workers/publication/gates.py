@@ -5,14 +5,13 @@ Each gate is a row of figures, so that a refusal says by how much; `check` raise
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import polars as pl
-
 from onefold_storage.errors import QualityGate
-from onefold_workers.publication.frames import GoldFrames
+from onefold_workers.publication.survey import Survey
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class GateResult:
 
 
 def check(
-    gold: GoldFrames,
+    found: Survey,
     facts: Mapping[str, Any],
     *,
     previous: Mapping[str, Any] | None = None,
@@ -52,9 +51,9 @@ def check(
     """
     limits = limits or GateLimits()
     results = [
-        *_customers(gold, previous, limits),
-        *_scores(gold),
-        *_permissions(gold, previous, limits),
+        *_customers(found, previous, limits),
+        *_scores(found),
+        *_permissions(found, previous, limits),
         *_identity(facts, limits),
     ]
     failed = [r for r in results if not r.passed]
@@ -64,11 +63,9 @@ def check(
     return results
 
 
-def measures(gold: GoldFrames) -> dict[str, float]:
+def measures(found: Survey) -> dict[str, float]:
     """Figures of a publication that the next one is held against."""
-    permissions = gold.permissions
-    allowed = permissions.filter(pl.col("allowed").fill_null(False)).height
-    return {"customers": gold.customers.height, "allowed_share": allowed / max(permissions.height, 1)}
+    return {"customers": found.customers, "allowed_share": found.allowed / max(found.permissions, 1)}
 
 
 def as_facts(results: list[GateResult]) -> list[dict[str, Any]]:
@@ -76,51 +73,36 @@ def as_facts(results: list[GateResult]) -> list[dict[str, Any]]:
     return [asdict(r) for r in results]
 
 
-def _customers(gold: GoldFrames, previous: Mapping[str, Any] | None, limits: GateLimits) -> list[GateResult]:
-    found = gold.customers.height
-    results = [GateResult("customers are there", found > 0, f"{found} customers")]
-    twice = found - gold.customers["golden_id"].n_unique()
-    results.append(GateResult("golden IDs are unique", twice == 0, f"{twice} stand more than once"))
+def _customers(found: Survey, previous: Mapping[str, Any] | None, limits: GateLimits) -> list[GateResult]:
+    there = found.customers
+    results = [GateResult("customers are there", there > 0, f"{there} customers")]
+    results.append(
+        GateResult("golden IDs are unique", found.repeated == 0, f"{found.repeated} stand more than once")
+    )
     before = int(previous["customers"]) if previous else 0
-    lost = max(before - found, 0) / before if before else 0.0
-    said = f"{found} customers after {before}: {lost:.1%} fewer, at most {limits.most_lost:.0%} are allowed"
+    lost = max(before - there, 0) / before if before else 0.0
+    said = f"{there} customers after {before}: {lost:.1%} fewer, at most {limits.most_lost:.0%} are allowed"
     results.append(GateResult("customers did not vanish", lost <= limits.most_lost, said))
     return results
 
 
-def _scores(gold: GoldFrames) -> list[GateResult]:
-    scores = pl.concat(
-        [f.select("golden_id", "model", "model_version", "score") for f in (gold.scores, gold.offers)]
-    )
-    nameless = scores.filter(pl.col("model_version").fill_null("").str.strip_chars() == "").height
-    wrong = scores.filter(pl.col("score").is_null() | ~pl.col("score").is_finite()).height
-    orphans = scores.join(gold.customers, on="golden_id", how="anti").height
-    versions = gold.scores.group_by("model").agg(n=pl.col("model_version").n_unique()).filter(pl.col("n") > 1)
-    double = gold.scores.select(pl.struct("golden_id", "model").is_duplicated().sum()).item()
-    mixed = ", ".join(versions["model"].sort().to_list()) or "none"
+def _scores(found: Survey) -> list[GateResult]:
+    versions = Counter(model for model, _ in found.versions)
+    several = sorted(model for model, n in versions.items() if n > 1)
+    mixed = ", ".join(several) or "none"
     return [
-        GateResult("every score has a model version", nameless == 0, f"{nameless} scores have none"),
-        GateResult("every score is a number", wrong == 0, f"{wrong} scores are not"),
-        GateResult("every score has a customer", orphans == 0, f"{orphans} scores belong to nobody"),
-        GateResult("one version a model", versions.height == 0, f"models with several: {mixed}"),
-        GateResult("one score a customer and model", double == 0, f"{double} scores are double"),
+        GateResult("every score has a model version", found.nameless == 0, f"{found.nameless} scores have none"),
+        GateResult("every score is a number", found.wrong == 0, f"{found.wrong} scores are not"),
+        GateResult("every score has a customer", found.orphans == 0, f"{found.orphans} scores belong to nobody"),
+        GateResult("one version a model", not several, f"models with several: {mixed}"),
+        GateResult("one score a customer and model", found.double == 0, f"{found.double} scores are double"),
     ]
 
 
-def _permissions(gold: GoldFrames, previous: Mapping[str, Any] | None, limits: GateLimits) -> list[GateResult]:
-    permissions = gold.permissions
-    uses = permissions.select("data_use", "channel").unique().height
-    stated = (
-        permissions.join(gold.customers.select("golden_id"), on="golden_id", how="semi")
-        .select("golden_id", "data_use", "channel")
-        .unique()
-        .height
-    )
-    missing = gold.customers["golden_id"].n_unique() * uses - stated
-    groundless = permissions.filter(
-        pl.col("allowed").fill_null(False) & (pl.col("lawful_basis").fill_null("").str.strip_chars() == "")
-    ).height
-    share, before = measures(gold)["allowed_share"], float(previous["allowed_share"]) if previous else None
+def _permissions(found: Survey, previous: Mapping[str, Any] | None, limits: GateLimits) -> list[GateResult]:
+    uses, groundless = len(found.uses), found.groundless
+    missing = (found.customers - found.repeated) * uses - found.stated
+    share, before = measures(found)["allowed_share"], float(previous["allowed_share"]) if previous else None
     opened = 0.0 if before is None else share - before
     said = f"{share:.1%} of contacts are allowed, {opened:+.1%}; at most {limits.most_opened:+.0%} is"
     return [

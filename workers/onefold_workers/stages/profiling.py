@@ -85,10 +85,17 @@ def _profile(task: ProfileTask, partition: int) -> tuple[list[Part], list[Part]]
     )
     customers = golden_records(records, task.survivorship, seen, lake.scan(OVERRIDES.name).collect())
     live = consents_of(installation.ledger.wishes, records, installation.keyed_hash)
-    landed = lake.scan(CONSENTS.name).collect()
+    landed = lake.scan(CONSENTS.name).filter(pl.col("subject").is_in(_subjects(records).implode())).collect()
     allowed = permissions(pl.concat([landed, live], how="diagonal"), records, task.uses, task.purposes)
     installation.ledger.close()
     return (
         lake.parts(CUSTOMERS.name, lake.frame_to_arrow(CUSTOMERS.name, customers)),
         lake.parts(PERMISSIONS.name, lake.frame_to_arrow(PERMISSIONS.name, allowed)),
     )
+
+
+def _subjects(records: pl.DataFrame) -> pl.Series:
+    """Values that a wish about these records can be about, whatever their kind: each once."""
+    ids = pl.col("external_ids").explode().struct.field("value")
+    found = [records.select(subject=c) for c in ("record_key", "email", "phone", ids)]
+    return pl.concat(found).to_series().drop_nulls().unique()

@@ -7,16 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from onefold_storage.errors import QualityGate
 from onefold_storage.installation import Installation
-from onefold_storage.lake import Lake
 from onefold_storage.publications import SERVING_FORMAT, Publication, Publications
 from onefold_storage.schema import (
     CONSENTS,
     CUSTOMERS,
-    HISTORY,
     HOUSEHOLDS,
     ITEMS,
     LINKS,
@@ -28,12 +24,12 @@ from onefold_storage.schema import (
 )
 from onefold_storage.status import sources, status
 from onefold_storage.unmanaged import told_of
-from onefold_workers.publication import GoldFrames, build, check
+from onefold_workers.publication import check
 from onefold_workers.publication.gates import as_facts, measures
 from onefold_workers.stages.fingerprint import fingerprint
-from onefold_workers.stages.gathering import Gathered, customer_rows
+from onefold_workers.stages.gathering import Gathered
 from onefold_workers.stages.reckoning import money_of
-from onefold_workers.stages.records import current_links, latest
+from onefold_workers.stages.shares import build_shares, surveyed
 from onefold_workers.stages.silos import silo_report
 
 FILE = "serving.sqlite"
@@ -83,16 +79,16 @@ def publish_snapshot(installation: Installation, gathered: Gathered) -> Publishe
         return Published(current, changed=False)
     silos = silo_report(installation, gathered)
     facts["sources"] = [s | silos.get(s["source"], {}) for s in facts["sources"]]
-    gold = _gold(lake, gathered)
+    found = surveyed(installation, gathered)
     try:
-        gates = check(gold, facts, previous=current.facts.get("measures") if current else None)
+        gates = check(found, facts, previous=current.facts.get("measures") if current else None)
     except QualityGate as error:
         log.record(f"refused-{inputs[:12]}", installation.clock.now(), "refused", {"why": str(error)})
         raise
-    facts |= {"inputs": inputs, "gates": as_facts(gates), "measures": measures(gold)}
+    facts |= {"inputs": inputs, "gates": as_facts(gates), "measures": measures(found)}
     with tempfile.TemporaryDirectory(prefix="onefold-") as folder:
         path = Path(folder) / FILE
-        facts["counts"] = build(path, gold, facts, hashed=installation.keyed_hash)
+        facts["counts"] = build_shares(installation, gathered, found, path, facts)
         made = publications.publish({FILE: path}, installation.clock.now(), facts)
     log.record(made.version, made.built_at, "published", {"counts": facts["counts"]})
     for version in publications.prune(_KEPT):
@@ -113,22 +109,3 @@ def _facts(installation: Installation) -> dict[str, Any]:
         "unmanaged": strays,
         "landing_problem": problem,
     }
-
-
-def _gold(lake: Lake, gathered: Gathered) -> GoldFrames:
-    owned = latest(lake.scan(CONSENTS.name)).collect()
-    rows = [customer_rows(lake, gathered, "interactions", p) for p in range(gathered.partitions)]
-    return GoldFrames(
-        customers=lake.scan(CUSTOMERS.name).collect(),
-        permissions=lake.scan(PERMISSIONS.name).collect(),
-        links=current_links(lake).with_columns(valid_from=None, valid_to=None).collect(),
-        history=lake.scan(HISTORY.name).collect(),
-        households=lake.scan(HOUSEHOLDS.name).filter(pl.col("valid_to").is_null()).collect(),
-        traits=lake.scan(TRAITS.name).collect(),
-        segments=lake.scan(SEGMENTS.name).collect(),
-        scores=lake.scan(SCORES.name).collect(),
-        offers=lake.scan(OFFERS.name).collect(),
-        consents=owned,
-        items=latest(lake.scan(ITEMS.name)).collect(),
-        interactions=pl.concat(rows),
-    )
