@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from onefold_storage import contracts
+from onefold_storage.contract_fields import Format
 from onefold_storage.contracts import Contract
 from onefold_storage.derived import with_derived
 from onefold_storage.errors import BadInput, NotFound
@@ -188,7 +189,7 @@ def _mapped(contract: Contract, truth: str | None) -> dict[str, str]:
     }
 
 
-def _digits(columns: list[str], formats: dict[str, str | None], country: str | None) -> pl.Expr:
+def _digits(columns: list[str], formats: dict[str, Format | None], country: str | None) -> pl.Expr:
     """What is written of dates of birth: a mistyped month 13, or a year alone, can still be compared."""
     from onefold_workers.cleaning import birth_digits
 

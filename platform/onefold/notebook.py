@@ -2,7 +2,7 @@
 
 import onefold
 home = onefold.open()
-home.table("silver/interactions").polars()
+home.table("silver/interactions").current().polars()   # of each record the row that stands; without it, every version
 home.table("silver/contact_records", as_of="2017-06-30").pandas()
 home.customer("…").profile
 """
@@ -53,7 +53,7 @@ class Notebook:
         return self.installation.lake.names()
 
     def table(self, name: str, *, version: int | None = None, as_of: When | None = None) -> TableView:
-        """One table, as `.arrow()`, `.polars()`, `.pandas()` or `.dask()`.
+        """One table, as `.arrow()`, `.polars()`, `.pandas()` or `.dask()`; of silver, all versions: see `.current()`.
 
         Args:
             name: layer first, such as `silver/interactions`.

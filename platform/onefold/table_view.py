@@ -1,8 +1,8 @@
-"""One table as Arrow, Polars, pandas or a Dask frame: as it is, at a version, or as of a date."""
+"""One table as Arrow, Polars, pandas or a Dask frame: as it is, as it stands now, at a version, or as of a date."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -27,17 +27,32 @@ Piece = tuple[str, dict[str, str | None]]
 
 @dataclass(frozen=True)
 class TableView:
-    """A table of the lake. `version`: of Delta. `at`: rows that held then (see `onefold_storage.as_of`)."""
+    """A table of the lake. `version`: of Delta. `at`: rows that held then, or `now` (see `onefold_storage.as_of`).
+
+    Silver tables hold versions: a record that changed, or came again, has several rows. Count and sum what is
+    `current()`.
+    """
 
     installation: Installation
     name: str
     version: int | None = None
     at: datetime | None = None
+    now: bool = False
+
+    def current(self) -> TableView:
+        """What stands now: of each record the last version, deleted ones left out; of links those that are valid.
+
+        Raises:
+            BadInput: the table keeps no validity by row, so all of it stands.
+        """
+        view = self if self.at else replace(self, now=True)
+        view.polars()  # says at once what cannot be read
+        return view
 
     def polars(self) -> pl.LazyFrame:
         """As a lazy Polars frame; nothing is read before it is collected."""
         rows = self._lake.scan(self.name, self.version)
-        return rows if self.at is None else as_of(self.name, rows, self.at)
+        return as_of(self.name, rows, self.at) if self._by_row else rows
 
     def arrow(self) -> pa.Table:
         """As Arrow, in the types that the table declares."""
@@ -48,16 +63,16 @@ class TableView:
         return _pandas(self.arrow())
 
     def dask(self) -> Any:
-        """As a Dask frame of Arrow-backed pandas, one partition an object; as of a date, one a source."""
+        """As a Dask frame of Arrow-backed pandas, one partition an object; as of a date or now, one a source."""
         import dask.dataframe as dd
 
         lake = self._lake
         if not lake.exists(self.name):
             return dd.from_pandas(self.pandas(), npartitions=1)
         pieces: list[Piece] = lake.standing(self.name, self.version)
-        if self.at is not None and self._by_source:
+        if self._by_row and self._by_source:
             pieces = [("", {"source": s}) for s in sorted({p["source"] or "" for _, p in pieces})]
-        elif self.at is not None:
+        elif self._by_row:
             pieces = [("", {})]
         if not pieces:
             return dd.from_pandas(self.pandas(), npartitions=1)
@@ -76,6 +91,11 @@ class TableView:
     @property
     def _lake(self) -> Lake:
         return self.installation.lake
+
+    @property
+    def _by_row(self) -> bool:
+        """Whether the rows tell which of them are wanted."""
+        return self.now or self.at is not None
 
     @property
     def _by_source(self) -> bool:

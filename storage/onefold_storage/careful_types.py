@@ -11,6 +11,7 @@ from typing import cast
 import polars as pl
 import pyarrow as pa
 
+from onefold_storage.contract_fields import each_format
 from onefold_storage.contracts import ContractColumn
 from onefold_storage.local_time import in_format, localise
 from onefold_storage.plain_numbers import plain_number
@@ -61,9 +62,11 @@ def _text(column: ContractColumn, zone: str, locale: str | None) -> pl.Expr:
         low = bare.str.to_lowercase()
         return pl.when(low.is_in(_TRUE)).then(True).when(low.is_in(_FALSE)).then(False)
     if target == pl.Date:
-        return bare.str.to_date(column.rules.format or "%Y-%m-%d", strict=False)
+        forms = each_format(column.rules.format) or ("%Y-%m-%d",)
+        return pl.coalesce([bare.str.to_date(form, strict=False) for form in forms])
     if isinstance(target, pl.Datetime):
-        return _moment(bare, column.rules.format, zone)
+        forms = each_format(column.rules.format)
+        return pl.coalesce([_moment(bare, form, zone) for form in forms or (None,)])
     if locale:
         bare = plain_number(bare, locale)
     number = bare.cast(target, strict=False)

@@ -15,6 +15,7 @@ import polars as pl
 import pyarrow as pa
 
 from onefold_storage.careful_types import careful
+from onefold_storage.contract_fields import format_said
 from onefold_storage.contracts import Contract, ContractColumn
 from onefold_storage.deliveries import BadRow, Batch
 from onefold_storage.errors import BadInput
@@ -122,7 +123,7 @@ def _faults(mask: pl.Series, column: ContractColumn, rule: str, message: str) ->
 
 
 def _expected(column: ContractColumn, locale: str | None) -> str:
-    how = f" as {column.rules.format}" if column.rules.format else ""
+    how = format_said(column.rules.format)
     if locale and column.logical_type in ("integer", "number"):
         how = f" as {locale} writes it"
     return f"{column.logical_type}{how}"

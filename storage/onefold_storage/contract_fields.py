@@ -47,6 +47,20 @@ def locale_name(value: str | None) -> str | None:
     return value
 
 
+Format = str | tuple[str, ...]
+"""How dates and times are written, in strftime's terms; of several the first that reads a value."""
+
+
+def each_format(form: Format | None) -> tuple[str, ...]:
+    """The formats that a contract names, in order; none where it names none."""
+    return (form,) if isinstance(form, str) else form or ()
+
+
+def format_said(form: Format | None) -> str:
+    """For messages: ` as %Y`, ` as %Y or %y`; empty where there is none."""
+    return f" as {' or '.join(each_format(form))}" if form else ""
+
+
 def kind_fits(kind: str | None, scheme: str | None) -> None:
     """Raises ValueError where a semantic kind is unknown, or a scheme stands without its kind."""
     if kind is not None and kind not in KINDS:
@@ -87,7 +101,7 @@ class FieldRule(Rules):
 
     `path`: a value inside a column that holds JSON (`address.city`, `items[0].price`, `['odd name']`).
     `values`: a map from what the source writes to what is meant; what it does not name stays.
-    `locale`, `timezone`, `format`: as the source's or the column's, for this field alone.
+    `locale`, `timezone`, `format`: as the source's or the column's, for this field alone. `format` may be a list.
     `prefix` makes the record key of another source's record: `products:` + the column's value.
     """
 
@@ -98,7 +112,7 @@ class FieldRule(Rules):
     values: dict[str, str | None] | None = None
     unit: UnitRule | None = None
     locale: str | None = None
-    format: str | None = None
+    format: Format | None = None
     timezone: str | None = None
     prefix: str | None = None
 

@@ -16,6 +16,7 @@ from onefold_storage.contract_fields import (
     PERSON_KINDS,
     DerivedRule,
     FieldRule,
+    Format,
     Rules,
     kind_fits,
     locale_name,
@@ -49,7 +50,8 @@ class ColumnRules(Rules):
     """What one column means.
 
     `kind`: the semantic kind, or `external_id` with a `scheme` such as `loyalty_card`.
-    `format`: how dates and times are written, in strftime terms; without it ISO 8601 is expected.
+    `format`: how dates and times are written, in strftime terms; without it ISO 8601 is expected. Of a list of them
+    the first that reads a value counts.
     Three columns of kind `birth_date` with `%Y`, `%m` and `%d` are one date of birth.
     `locale`, `timezone`: how its numbers and times are written, where that is not as in the rest of the source.
     `values`: a map from what the source writes to what is meant.
@@ -58,7 +60,7 @@ class ColumnRules(Rules):
 
     kind: str | None = None
     scheme: str | None = Field(default=None, pattern=r"^[a-z][a-z0-9_]*$")
-    format: str | None = None
+    format: Format | None = None
     locale: str | None = None
     timezone: str | None = None
     values: dict[str, str | None] | None = None

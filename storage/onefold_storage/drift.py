@@ -18,6 +18,7 @@ import orjson
 import polars as pl
 import pyarrow as pa
 
+from onefold_storage.contract_fields import format_said
 from onefold_storage.contracts import Contract
 from onefold_storage.deliveries import BadRow, Batch
 from onefold_storage.errors import BadInput
@@ -69,7 +70,7 @@ class Drift:
         for name, misfits in self._misfits.items():
             if misfits >= _LEAST and misfits == self._given[name] and 2 * misfits >= self._rows:
                 column = self._contract.by_name[name]
-                form = f" as {column.rules.format}" if column.rules.format else ""
+                form = format_said(column.rules.format)
                 raise BadInput(
                     f"{origin}: column {name} has changed: contract {self._contract.id} expects {column.logical_type}"
                     f"{form}, found {_found(self._samples[name])} in all {misfits:,} values. If that is right, amend "

@@ -2,6 +2,9 @@
 
 One declaration yields the Arrow schema, the checks at the write, the statistics a table may keep
 and the registry of places (`places.py`). A table's name carries its layer: `silver/interactions`.
+
+Silver tables hold versions, and are appended to: a record that changed, came again or was deleted is a further row of
+its `record_key`. What stands is the last by `effective_at`, package and row, unless that one deletes (`as_of.py`).
 """
 
 from __future__ import annotations

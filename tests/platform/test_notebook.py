@@ -164,6 +164,26 @@ def test_contact_records_as_of_a_date(when: Any, emails: list[str], book: Notebo
     assert view.arrow().schema.equals(CONTACT_RECORDS.arrow)
 
 
+def test_what_stands_now_is_a_word(book: Notebook) -> None:
+    """Silver holds versions; a sum over all of them would count a record as often as it came."""
+    every = book.table("silver/contact_records")
+    view = every.current()
+    expected = {"dora@new.example", "theo@old.example"}
+    for emails in (view.arrow().column("email").to_pylist(), view.pandas()["email"], view.polars().collect()["email"],
+                   view.dask()["email"].compute(scheduler="synchronous")):  # fmt: skip
+        assert expected <= set(emails) and not {"dora@old.example", "gone@old.example"} & set(emails)
+    keys = view.arrow().column("record_key").to_pylist()
+    assert len(keys) == len(set(keys)) == len(view) == len(every) - 3
+    assert view.arrow().schema.equals(CONTACT_RECORDS.arrow)
+    links = book.table("identity/links").current().polars().filter(pl.col("record_key") == "old:t").collect()
+    assert links["golden_id"].to_list() == ["g-d"]
+    assert len(book.table("silver/documents").current()) == 0
+    with pytest.raises(BadInput, match="gold/customers: keeps no validity"):
+        book.table("gold/customers").current()
+    as_of = book.table("silver/contact_records", as_of="2017-02-01")
+    assert as_of.current() == as_of
+
+
 def test_links_and_history_as_of_a_date(book: Notebook) -> None:
     def theodora(when: str) -> list[str]:
         rows = book.table("identity/links", as_of=when).polars().filter(pl.col("record_key") == "old:t").collect()

@@ -134,6 +134,25 @@ customProperties:
     assert Installation(StorageSettings()).lake.names() == []
 
 
+def test_what_can_be_read_two_ways_is_told_by_draft_and_preview(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ONEFOLD_HOME", str(tmp_path / "home"))
+    data, file = tmp_path / "orders.csv", tmp_path / "orders.yaml"
+    lines = [f"{i},{i % 12 + 1:02}/{i % 9 + 1:02}/2026,C{i % 7},{1 + i % 9}.{100 + i}" for i in range(60)]
+    data.write_text("\n".join(["order_id,order_date,customer_id,amount", *lines]))
+    said = CliRunner().invoke(cli.app, ["source", "draft", str(data), "--out", str(file)])
+    told = " ".join(said.output.split())
+    assert "check: `amount`: nothing tells whether 1.234 is more than a thousand or one and a bit" in told
+    assert "check: `order_date`: nothing tells day and month apart" in told
+    shown = " ".join(CliRunner().invoke(cli.app, ["source", "preview", str(file)]).output.split())
+    assert "check: interactions.amount: numbers such as 1.234 are read as one and a bit" in shown
+    assert "check: order_date: read by %d/%m/%Y; every day is at most 12" in shown
+    file.write_text(file.read_text().replace("timezone: UTC", "timezone: UTC\n      locale: de_DE"))
+    shown = CliRunner().invoke(cli.app, ["source", "preview", str(file)]).output
+    assert "interactions.amount: numbers" not in shown
+
+
 def test_a_drafted_source_is_called_as_its_file_is(tmp_path: Path) -> None:
     """So that `/v1/ingest/web_visits` is what a person who wrote web_visits.yaml expects it to be."""
     events, written = tmp_path / "events.ndjson", tmp_path / "web_visits.yaml"

@@ -299,8 +299,13 @@ def _money(value: Any, dtype: pl.DataType) -> Decimal | None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [("1,234.50", "1234.5"), ("1.234,50 €", "1234.5"), ("$12", "12"), ("(5.00)", "-5"), ("12,5", "12.5"),
-     ("-3", "-3"),
-     ("EUR 7.10", "7.1"), ("1'000.00", "1000"), ("1,000", "1000"), ("free", None), ("", None), ("1e20", None)],
+     ("-3", "-3"), ("2,99-", "-2.99"), ("CHF 27’398.06", "27398.06"), ("6\u202f658,09 €", "6658.09"),
+     # No thousands are parted off a lone nought, nor after more than three digits, and a mark that comes twice does.
+     ("0,999", "0.999"), ("-0,999", "-0.999"), (",125", "0.125"), ("1234,567", "1234.567"), ("3,1416", "3.1416"),
+     ("12.345.678", "12345678"), ("-1.234.567", "-1234567"), ("12,345,678", "12345678"), ("12,34,567", "1234567"),
+     ("1.234.567,8", "1234567.8"), ("1.2.3", None), ("10.02.2025", None),
+     ("EUR 7.10", "7.1"),
+     ("1'000.00", "1000"), ("1,000", "1000"), ("1.000", "1"), ("free", None), ("", None), ("1e20", None)],
 )  # fmt: skip
 def test_money_as_people_write_it(text: str, expected: str | None) -> None:
     assert _money(text, pl.String()) == (None if expected is None else Decimal(expected))

@@ -93,15 +93,20 @@ class Fields:
         zone = rule.timezone or own.timezone or self.contract.rules.timezone
         return moment(value, dtype, zone, rule.format or own.format)
 
+    def locale(self, rule: FieldRule) -> str | None:
+        """A number's locale: the rule's, else the column's, else the source's."""
+        if rule.path:  # numbers as JSON writes them, whatever the locale, unless the rule says otherwise
+            return rule.locale
+        own = self.contract.mapped[rule.column].rules if rule.column else ColumnRules()
+        return rule.locale or own.locale or self.contract.rules.locale
+
     def typed(self, table: Table, name: str, target: pa.DataType) -> pl.Expr:
         """A field in its canonical type; null where its value is not of that type."""
         rule = self.rules.fields[name]
-        value, dtype, own = self._value(rule)
+        value, dtype, _ = self._value(rule)
         if pa.types.is_decimal(target) or pa.types.is_floating(target):
-            locale = rule.locale or own.locale or self.contract.rules.locale
             read = money if pa.types.is_decimal(target) else number
-            # A path gives numbers as JSON writes them, whatever the locale, unless the rule says otherwise.
-            return read(value, dtype, locale if not rule.path else rule.locale, rule.unit)
+            return read(value, dtype, self.locale(rule), rule.unit)
         if pa.types.is_timestamp(target):
             return self.moment(rule)
         if pa.types.is_boolean(target):

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 import pyarrow as pa
 
-from onefold_storage.contract_fields import UnitRule
+from onefold_storage.contract_fields import Format, UnitRule, each_format
 from onefold_storage.derived import as_text, written
 from onefold_storage.local_time import in_format, localise
 from onefold_storage.plain_numbers import plain_number
 from onefold_storage.units import conversion
 from onefold_workers.cleaning import squeezed
+from onefold_workers.decimal_marks import BY_COMMA
 
 MONEY = pl.Decimal(18, 4)
 MOMENT = pl.Datetime("us", "UTC")
@@ -76,22 +77,27 @@ def _whole(count: int) -> pl.Expr:
     return pl.lit(count).cast(_SCALED)
 
 
-def _plain_number(text: pl.Expr, locale: str | None = None) -> pl.Expr:
+def bare_number(text: pl.Expr) -> pl.Expr:
+    """A number as text without currency, blanks and apostrophes; one in brackets, or before a minus, is negative."""
     bare = text.str.replace_all(r"[\s'’\p{Sc}]|[A-Za-z]{3}$|^[A-Za-z]{3}", "")
-    bare = bare.str.replace(r"^\((.*)\)$", "-${1}").str.replace(r"^([\d.,]+)-$", "-${1}").str.replace("−", "-")
+    return bare.str.replace(r"^\((.*)\)$", "-${1}").str.replace(r"^([\d.,]+)-$", "-${1}").str.replace("−", "-")
+
+
+def _plain_number(text: pl.Expr, locale: str | None = None) -> pl.Expr:
+    bare = bare_number(text)
     if locale:
         return plain_number(bare, locale)
-    comma_last = bare.str.contains(r",\d{1,2}$") | bare.str.contains(r"\.\d{3}(?:\.\d{3})*,\d*$")
+    by_comma = bare.str.contains(r",\d{1,2}$") | bare.str.contains(BY_COMMA)
     european = bare.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
-    plain = pl.when(comma_last).then(european).otherwise(bare.str.replace_all(",", "", literal=True))
+    plain = pl.when(by_comma).then(european).otherwise(bare.str.replace_all(",", "", literal=True))
     return pl.when(plain.str.contains(r"^[+-]?\d*\.?\d*(?:[eE][+-]?\d+)?$")).then(plain)
 
 
-def moment(expr: pl.Expr, dtype: pl.DataType, zone: str, form: str | None = None) -> pl.Expr:
+def moment(expr: pl.Expr, dtype: pl.DataType, zone: str, form: Format | None = None) -> pl.Expr:
     """A point in time in UTC; what has no time zone is in `zone`, a day is its midnight there.
 
-    Text is read by `form` (strftime), else as ISO 8601; whole numbers as yyyymmdd, or seconds, milliseconds or
-    microseconds since 1970 by their size. Null where it is none of these.
+    Text is read by `form` (strftime; one or several), else as ISO 8601; whole numbers as yyyymmdd, or seconds,
+    milliseconds or microseconds since 1970 by their size. Null where it is none of these.
     """
     if isinstance(dtype, pl.Datetime):
         value = expr.cast(pl.Datetime("us", dtype.time_zone))
@@ -99,7 +105,7 @@ def moment(expr: pl.Expr, dtype: pl.DataType, zone: str, form: str | None = None
     if dtype == pl.Date:
         return localise(expr.cast(pl.Datetime("us")), zone)
     text = as_text(expr, dtype).str.strip_chars()
-    tries = [in_format(text, form, zone)] if form else []
+    tries = [in_format(text, one, zone) for one in each_format(form)]
     iso = text.str.replace(r"^(\d{4}-\d{2}-\d{2}) ", "${1}T").str.replace(r" ?(?:Z|z|UTC|GMT)$", "+00:00")
     iso = iso.str.replace(r" ([+-]\d{2}:?\d{2})$", "${1}")
     tries += [iso.str.to_datetime(f, strict=False, time_zone="UTC", time_unit="us") for f in _ZONED]

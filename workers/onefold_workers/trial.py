@@ -13,6 +13,7 @@ from onefold_storage.checking import check
 from onefold_storage.contracts import Contract
 from onefold_storage.deliveries import BadRow, Batch
 from onefold_workers.connectors import deliveries
+from onefold_workers.doubts import doubts
 from onefold_workers.mapping import silver_rows
 from onefold_workers.mapping_losses import losses
 
@@ -24,7 +25,8 @@ class Trial:
     """What the first rows came to. `unknown`: columns that the contract does not name; `absent`: columns of the
     contract that did not come; `silver`: rows by table.
 
-    `lost`: rows by canonical field (`interactions.amount`) whose value could not be read.
+    `lost`: rows by canonical field (`interactions.amount`) whose value could not be read. `doubts`: columns whose
+    values could be read another way as well, a sentence each.
     """
 
     origins: tuple[str, ...]
@@ -35,6 +37,7 @@ class Trial:
     absent: tuple[str, ...] = ()
     silver: dict[str, pa.Table] = field(default_factory=dict)
     lost: dict[str, int] = field(default_factory=dict)
+    doubts: tuple[str, ...] = ()
 
 
 def trial(contract: Contract, base: Path, now: datetime, *, rows: int = 1000, extra: Path | None = None) -> Trial:
@@ -65,9 +68,11 @@ def trial(contract: Contract, base: Path, now: datetime, *, rows: int = 1000, ex
     landed = _as_landed(contract, pa.concat_tables(kept), now) if kept else None
     silver = silver_rows(contract, landed) if landed else {}
     lost = losses(contract, landed) if landed else {}
+    unsure = doubts(contract, landed) if landed else ()
     unknown = tuple(n for n in came if n not in contract.by_name)
     absent = tuple(n for n in contract.by_name if n not in came) if sent else ()
-    return Trial(tuple(origins), sent, sum(g.num_rows for g in good), tuple(bad), unknown, absent, silver, lost)
+    count = sum(g.num_rows for g in good)
+    return Trial(tuple(origins), sent, count, tuple(bad), unknown, absent, silver, lost, unsure)
 
 
 def _cut(batch: Batch, rows: int) -> Batch:

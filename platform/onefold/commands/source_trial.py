@@ -39,7 +39,7 @@ def preview(file: Named, rows: Rows = 20, json: Json = False) -> None:
     how = _read_as(file)
     tables = {name: _filled(table.to_pylist()) for name, table in found.silver.items()}
     if json:
-        print_json({**_facts(found), "read_as": how, "lost": found.lost, "tables": tables})
+        print_json({**_facts(found), "read_as": how, "lost": found.lost, "doubts": found.doubts, "tables": tables})
         return
     out.print(escape("read as: " + ", ".join(f"{k} {v}" for k, v in how.items())))
     for name, listed in tables.items():
@@ -48,6 +48,8 @@ def preview(file: Named, rows: Rows = 20, json: Json = False) -> None:
             out.print("  " + escape(", ".join(f"{k}: {v}" for k, v in row.items())))
     for field, count in found.lost.items():
         out.print(escape(f"{field}: {count:,} rows {_lost(field)}"))
+    for doubt in found.doubts:
+        out.print(escape(f"check: {doubt}"))
     if not tables:
         out.print("no canonical table: the contract maps nothing, or no row keeps it")
     _say_columns(found)

@@ -48,6 +48,7 @@ def draft(
     """Propose a contract from the data itself: types, keys, semantic kinds. Review it before you use it."""
     from onefold_storage.contracts import parse
     from onefold_workers.connectors import sample
+    from onefold_workers.drafting import checks
     from onefold_workers.drafting import draft as propose
     from onefold_workers.drafting.tracking_contract import draft_tracking
 
@@ -74,6 +75,8 @@ def draft(
     kinds = ", ".join(f"{c} is {k}" for c, k in contract.kinds.items())
     told = f"{contract.id}: {len(contract.columns)} columns; {kinds or 'no column about a person recognised'}"
     err.print(escape(told))
+    for check in checks(text):
+        err.print(escape(f"check: {check}"))
 
 
 @app.command()

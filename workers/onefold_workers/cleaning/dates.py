@@ -8,6 +8,7 @@ from functools import partial
 
 import polars as pl
 
+from onefold_storage.contract_fields import Format, each_format
 from onefold_workers.cleaning.text import Cleaner, expression, only, squeeze
 from onefold_workers.cleaning.words import MONTH_FIRST
 
@@ -38,17 +39,19 @@ def _groups(text: pl.Series, pattern: str) -> tuple[pl.Series, pl.Series, pl.Ser
     return text.str.extract(pattern, 1), text.str.extract(pattern, 2), text.str.extract(pattern, 3)
 
 
-def day(expr: pl.Expr, form: str | None = None, country: str | None = None, latest: date | None = None) -> pl.Expr:
+def day(
+    expr: pl.Expr, form: Format | None = None, country: str | None = None, latest: date | None = None
+) -> pl.Expr:
     """A date out of text; null where it is none.
 
-    `form`: strftime format tried first. Then ISO, `yyyymmdd`, `dd/mm/yyyy` (month first in the US), months in
+    `form`: strftime format, or several, tried first. Then ISO, `yyyymmdd`, `dd/mm/yyyy` (month first in the US), months in
     English words, two-digit years (the last century where `latest`'s year is exceeded). A day that cannot be
     read in the country's order (13 as a month) is read in the other.
     """
     return expression(lambda values: _day(values, form, country, latest), expr, pl.Date)
 
 
-def _day(values: pl.Series, form: str | None, country: str | None, latest: date | None) -> pl.Series:
+def _day(values: pl.Series, form: Format | None, country: str | None, latest: date | None) -> pl.Series:
     text = squeeze(values).str.replace(r"^(\d+)\.0$", "${1}")
     found = pl.Series([None], dtype=pl.Date).new_from_index(0, text.len())
     for attempt in _attempts(form, country, latest):
@@ -60,11 +63,11 @@ def _day(values: pl.Series, form: str | None, country: str | None, latest: date 
     return found
 
 
-def _attempts(form: str | None, country: str | None, latest: date | None) -> Iterator[Cleaner]:
+def _attempts(form: Format | None, country: str | None, latest: date | None) -> Iterator[Cleaner]:
     """Ways to read a date, the surest first."""
     last = latest.year if latest else _PIVOT
-    if form:
-        yield partial(_formatted, form=form, last=last)
+    for one in each_format(form):
+        yield partial(_formatted, form=one, last=last)
     yield lambda text: _built(*_groups(text, _YEAR_FIRST))
     yield lambda text: _built(*_groups(text, _COMPACT))
     month_first = country in MONTH_FIRST
@@ -103,7 +106,7 @@ def _words(text: pl.Series) -> pl.Series:
 
 
 def birth_date(
-    expr: pl.Expr, form: str | None = None, country: str | None = None, latest: date | None = None
+    expr: pl.Expr, form: Format | None = None, country: str | None = None, latest: date | None = None
 ) -> pl.Expr:
     """A date of birth; null before 1500, after `latest`, and for dates that stand for nothing (1900-01-01).
 
@@ -119,8 +122,8 @@ def birth_date(
 
 
 def whole_births(
-    frame: pl.DataFrame, kinds: Mapping[str, str], formats: Mapping[str, str | None]
-) -> tuple[pl.DataFrame, dict[str, str], dict[str, str | None]]:
+    frame: pl.DataFrame, kinds: Mapping[str, str], formats: Mapping[str, Format | None]
+) -> tuple[pl.DataFrame, dict[str, str], dict[str, Format | None]]:
     """The frame with year, month and day of birth of three columns as one date in the year's column.
 
     And the kinds without the other two, and the formats. The parts are columns of kind `birth_date` with the formats
@@ -137,7 +140,7 @@ def whole_births(
     return whole, {c: k for c, k in kinds.items() if c not in rest}, left
 
 
-def birth_digits(expr: pl.Expr, form: str | None = None, country: str | None = None) -> pl.Expr:
+def birth_digits(expr: pl.Expr, form: Format | None = None, country: str | None = None) -> pl.Expr:
     """What is written of a date of birth, for comparison: `yyyymmdd`, also of days that do not exist, or `yyyy`.
 
     Where `birth_date` gives a date this gives the same one. A mistyped month 13 can still be compared, and so can
@@ -160,7 +163,8 @@ def birth_digits(expr: pl.Expr, form: str | None = None, country: str | None = N
     return expression(digits, expr)
 
 
-def _year_last_order(form: str | None, country: str | None) -> tuple[int, int, int]:
+def _year_last_order(form: Format | None, country: str | None) -> tuple[int, int, int]:
     """Where year, month and day stand in a date that ends with its year."""
-    month_first = form.startswith(("%m", "%b", "%B")) if form else country in MONTH_FIRST
+    first = next(iter(each_format(form)), None)
+    month_first = first.startswith(("%m", "%b", "%B")) if first else country in MONTH_FIRST
     return (2, 0, 1) if month_first else (2, 1, 0)

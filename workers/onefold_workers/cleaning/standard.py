@@ -13,6 +13,7 @@ from datetime import date
 import polars as pl
 import pyarrow as pa
 
+from onefold_storage.contract_fields import Format
 from onefold_storage.derived import as_text
 from onefold_storage.errors import BadInput
 from onefold_storage.schema import PERSON
@@ -71,7 +72,7 @@ def standardise(
     frame: pl.DataFrame,
     kinds: Mapping[str, str],
     country: str | None = None,
-    formats: Mapping[str, str | None] | None = None,
+    formats: Mapping[str, Format | None] | None = None,
     schemes: Mapping[str, str | None] | None = None,
     latest: date | None = None,
 ) -> pl.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from glob import has_magic
 from typing import Any
 
 import pyarrow as pa
@@ -12,19 +13,21 @@ from onefold_storage import contracts
 from onefold_storage.errors import BadInput
 from onefold_workers.cleaning import PERSON_KINDS
 from onefold_workers.drafting.birth_parts import with_birth_parts
-from onefold_workers.drafting.contract_text import column_lines, contract, derived_lines
+from onefold_workers.drafting.contract_text import checks, column_lines, contract, derived_lines
 from onefold_workers.drafting.headers import is_truth
 from onefold_workers.drafting.kinds import Guess, guesses
+from onefold_workers.drafting.locales import locales
 from onefold_workers.drafting.maps import maps
 from onefold_workers.drafting.media import draft_media, said_of_files
 from onefold_workers.drafting.nested import Opened, opened
+from onefold_workers.drafting.passed_over import passed_over
 from onefold_workers.drafting.profile import Profile, profile
 from onefold_workers.drafting.roles import Roles, country_of, roles
 from onefold_workers.drafting.types import column_type
 from onefold_workers.drafting.vocabulary import tokens, vocabulary
 from onefold_workers.drafting.whole_names import settled
 
-__all__ = ["draft", "understand"]
+__all__ = ["checks", "draft", "understand"]
 
 _FREE_TEXT = 60
 _MANY = 100
@@ -67,14 +70,20 @@ def draft(
         mapped = [({**rules, "key": rules.get("key", list(inner))}, remark) for rules, remark in mapped]
         role = replace(role, key=())
     used = _used(mapped)
+    codes = {*role.key, *inner, role.customer, role.item, role.order}
+    numbers = locales(profiles, [n for n in profiles if n not in found and n not in codes])
+    ignored = passed_over(profiles, found, role)
     columns, derived = [], []
     for column in (c for c in (*sample.column_names, *seen.leaves) if c in profiles or c in seen.nested):
         if column in seen.nested:
             columns.append(column_lines(column, seen.nested[column], None, key=0, required=False, attribute=False))
             continue
         p, guess = profiles[column], found.get(column)
-        code = column in (*role.key, *inner) or column in (role.customer, role.item, role.order)
-        kind = column_type(p, guess, code=code)
+        # Numbers that could mean two things stay text, so that no reading of them is cast in bronze.
+        kind = column_type(p, guess, code=column in codes or column in numbers.checks)
+        said = [c[column] for c in (numbers.checks, ignored) if column in c]
+        said += kind.checks
+        locale = numbers.columns.get(column)
         key = role.key.index(column) + 1 if column in role.key else 0
         # A time without which nothing happened; the customer may be missing: bought without a card.
         required = role.transactions and column == role.time and p.complete
@@ -83,15 +92,37 @@ def draft(
             and bool(p.filled) and p.length <= _FREE_TEXT and not _says_nothing_of_a_person(p)
         )  # fmt: skip
         if column not in seen.leaves:
-            columns.append(column_lines(column, kind, guess, key=key, required=required, attribute=attribute))
+            columns.append(
+                column_lines(
+                    column, kind, guess, key=key, required=required, attribute=attribute, locale=locale, checks=said
+                )
+            )
         elif guess or attribute or column in used:
             leaf = seen.leaves[column]
-            derived.append(derived_lines(column, leaf.column, leaf.path, kind.format, guess, attribute=attribute))
+            derived.append(
+                derived_lines(
+                    column, leaf.column, leaf.path, kind.format, guess,
+                    attribute=attribute, locale=locale, checks=said,
+                )
+            )  # fmt: skip
     left_out = [c for c in sample.column_names if c not in profiles and c not in seen.nested]
     home = country_of(profiles, found)
-    text = contract(name, location, connector, options or {}, columns, mapped, home, left_out, derived=derived)
+    text = contract(
+        name, location, connector, options or {}, columns, mapped, home, left_out,
+        delivery=_delivery(connector, location, role), derived=derived, locale=numbers.source,
+    )  # fmt: skip
     contracts.parse(text, f"draft of {name}")
     return text
+
+
+def _delivery(connector: str, location: str, role: Roles) -> str:
+    """`changes` for one file, table or answer whose rows have a key, since it comes again with more rows in it.
+
+    It costs a look at the last row of each key. Of a key that is not unique after all, the last row stands in silver
+    however rows are delivered.
+    """
+    whole = connector in ("sql", "rest") or (connector == "files" and bool(location) and not has_magic(location))
+    return "changes" if whole and role.key else "append"
 
 
 def understand(sample: pa.Table, source: str) -> tuple[dict[str, Profile], dict[str, Guess], Roles]:

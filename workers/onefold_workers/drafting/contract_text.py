@@ -3,11 +3,29 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
+from onefold_storage.contract_fields import Format
 from onefold_workers.drafting.kinds import Guess
 from onefold_workers.drafting.maps import Map
 from onefold_workers.drafting.types import Type
+
+_CHECK = "# Check: "
+
+
+def _line(said: str) -> str:
+    """Text for a comment: on one line, whatever characters a column's name has."""
+    return " ".join("".join(c if c.isprintable() else " " for c in said).split())
+
+
+def _question(said: str) -> str:
+    return f"{_CHECK}{_line(said)}."
+
+
+def checks(text: str) -> list[str]:
+    """What a drafted contract asks a person to look at, a line each."""
+    return [line.strip().removeprefix(_CHECK) for line in text.splitlines() if line.strip().startswith(_CHECK)]
 
 
 def flow(value: Any) -> str:
@@ -25,10 +43,19 @@ _WORDS = {"true", "false", "yes", "no", "on", "off", "null", "y", "n", "none", "
 
 
 def column_lines(
-    name: str, kind: Type, guess: Guess | None, *, key: int, required: bool, attribute: bool
+    name: str,
+    kind: Type,
+    guess: Guess | None,
+    *,
+    key: int,
+    required: bool,
+    attribute: bool,
+    locale: str | None = None,
+    checks: Sequence[str] = (),
 ) -> list[str]:
-    """The lines of one property. `key`: its place in the primary key from 1, else 0."""
-    lines = [f"      - name: {flow(name)}", f"        logicalType: {kind.logical}"]
+    """The lines of one property. `key`: its place in the primary key from 1, else 0; `checks`: remarks above it."""
+    lines = [f"      {_question(check)}" for check in checks]
+    lines += [f"      - name: {flow(name)}", f"        logicalType: {kind.logical}"]
     if kind.physical:
         lines.append(f"        physicalType: {flow(kind.physical)}")
     if key:
@@ -49,6 +76,8 @@ def column_lines(
             rules["scheme"] = guess.scheme
     if kind.format:
         rules["format"] = kind.format
+    if locale:
+        rules["locale"] = locale
     if attribute:
         rules["attribute"] = True
     if rules:
@@ -57,18 +86,28 @@ def column_lines(
 
 
 def derived_lines(
-    name: str, column: str, path: str, written: str | None, guess: Guess | None, *, attribute: bool
+    name: str,
+    column: str,
+    path: str,
+    written: Format | None,
+    guess: Guess | None,
+    *,
+    attribute: bool,
+    locale: str | None = None,
+    checks: Sequence[str] = (),
 ) -> list[str]:
     """The lines of one derived column: what stands at `path` in `column`; `written` is a date's format."""
     rules: dict[str, Any] = {"column": column, "path": path}
-    said = []
+    said = [f"        {_question(check)}" for check in checks]
     if guess:
-        said = [f"        # {guess.kind}, {guess.confidence} confidence: {guess.why}."]
+        said += [f"        # {guess.kind}, {guess.confidence} confidence: {guess.why}."]
         rules["kind"] = guess.kind
         if guess.scheme:
             rules["scheme"] = guess.scheme
     if written:
         rules["format"] = written
+    if locale:
+        rules["locale"] = locale
     if attribute:
         rules["attribute"] = True
     return [*said, f"        {flow(name)}: {flow(rules)}"]
@@ -76,7 +115,7 @@ def derived_lines(
 
 def map_lines(rules: Map, remark: str) -> list[str]:
     """The lines of one map, its remark above it."""
-    lines = [f"        # Check: {remark}."] if remark else []
+    lines = [f"        {_question(remark)}"] if remark else []
     first, *rest = rules.items()
     lines.append(f"        - {first[0]}: {flow(first[1])}")
     for name, value in rest:
@@ -99,6 +138,7 @@ def contract(
     left_out: list[str],
     delivery: str = "append",
     derived: list[list[str]] | None = None,
+    locale: str | None = None,
 ) -> str:
     """The whole contract as text."""
     lines = [
@@ -107,11 +147,12 @@ def contract(
         "#    on the strength of this draft. State the basis that holds, and the purposes people were told of.",
         "#  - the kinds below, first those of low or medium confidence, and the schemes of external IDs: two",
         "#    sources that use one scheme say that equal numbers are one person. Rename one where that is not so.",
-        "#  - the primary key, the time zone of times without one, the currency, and delivery: `snapshot` where",
-        "#    each package brings the whole table.",
+        "#  - the primary key, the time zone of times without one, and the currency.",
+        "#  - delivery: `append` where each package brings new rows alone, `changes` where it brings rows again (a file",
+        "#    that is written over), `snapshot` where it brings the whole table and what is missing is deleted.",
     ]
     if left_out:
-        lines.append(f"# Left out, because names that begin with _ are the lake's: {', '.join(left_out)}.")
+        lines.append(f"# Left out, because names that begin with _ are the lake's: {_line(', '.join(left_out))}.")
     lines += [
         "kind: DataContract",
         "apiVersion: v3.1.0",
@@ -140,6 +181,7 @@ def contract(
         "      data_use: [analytics]",
         "      freshness: P1D",
         "      timezone: UTC",
+        *([f"      locale: {locale}  # as its numbers are written"] if locale else []),
     ]
     lines.append(
         f"      country: {flow(country)}" if country else "      # country: DE  # of phones and postcodes; unknown"

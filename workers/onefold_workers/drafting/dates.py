@@ -17,12 +17,14 @@ _DAYS = (
 _CLOCKS = ("%H:%M:%S", "%H:%M", "%I:%M:%S %p", "%I:%M %p")
 _LEAST = 0.5
 _LOOKED_AT = 500
+_SOME, _MOST = 0.005, 3
 
 
 @dataclass(frozen=True)
 class Form:
     """`format`: strftime, None for ISO 8601; `share` of values it reads; `times`: with a time of day;
-    `ambiguous`: day and month could be the other way round; `first` and `last` year read.
+    `ambiguous`: day and month could be the other way round; `first` and `last` year read. `more`: forms of the values
+    that it does not read; `covered`: share that it and those read.
     """
 
     format: str | None
@@ -32,10 +34,20 @@ class Form:
     first: int
     last: int
     native: bool = False
+    more: tuple[str | None, ...] = ()
+    covered: float = 0.0
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """Its format and those beside it; ISO 8601 with a time has none, and is read in any case."""
+        return tuple(f for f in (self.format, *self.more) if f)
 
 
-def form(text: pl.Series, dtype: pl.DataType) -> Form | None:
-    """The form that reads most of the values, or None where no form reads half of them."""
+def form(text: pl.Series, dtype: pl.DataType, *, month_first: bool = False) -> Form | None:
+    """The form that reads most of the values, or None where no form reads half of them.
+
+    `month_first`: of two that read as many, the one that begins with the month; a clock of twelve hours says so too.
+    """
     if isinstance(dtype, pl.Datetime) or dtype == pl.Date:
         days = text.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
         midnight = text.str.contains(r"^\d{4}-\d{2}-\d{2}(?:[T ]00:00:00(?:\.0+)?.*)?$").all()
@@ -47,15 +59,46 @@ def form(text: pl.Series, dtype: pl.DataType) -> Form | None:
     found: list[Form] = []
     for written, days, times in _readings(few):
         if days.is_not_null().mean() >= _LEAST:  # type: ignore[operator]
-            whole = next(d for w, d, _ in _readings(text, written) if w == written)
-            found.append(_form(written, whole, times=times))
+            found.append(_form(written, _read(text, written), times=times))
     plausible = [f for f in found if f.share >= _LEAST and f.first >= _first_year(f) and f.last <= 2150]
     if not plausible:
         return None
     best = max(plausible, key=lambda f: f.share)
     rivals = [f for f in plausible if f.share == best.share and f.format != best.format]
-    swapped = any({"%d", "%m"} <= {(f.format or "")[:2], (best.format or "")[:2]} for f in rivals)
-    return Form(best.format, best.share, best.times, swapped, best.first, best.last)
+    swapped = [f for f in rivals if {"%d", "%m"} == {(f.format or "")[:2], (best.format or "")[:2]}]
+    if swapped and (month_first or "%p" in (best.format or "")):
+        best = next(f for f in (best, *swapped) if (f.format or "").startswith("%m"))
+    more, covered = _beside(text, best)
+    return Form(best.format, best.share, best.times, bool(swapped), best.first, best.last, False, more, covered)
+
+
+def _beside(text: pl.Series, best: Form) -> tuple[tuple[str | None, ...], float]:
+    """Forms that read what the best one does not, each a fair share of all values; and what all of them read."""
+    more: list[str | None] = []
+    left = text.filter(_read(text, best.format).is_null())
+    while left.len() >= _SOME * text.len() > 0 and len(more) < _MOST:
+        tried = [
+            (days.is_not_null().sum(), (written or "")[:2] == (best.format or "")[:2], written)
+            for written, days, times in _readings(left.head(_LOOKED_AT))
+            if times == best.times and written != "%Y%m%d" and _plausible(days)
+        ]
+        written = max(tried, key=lambda t: t[:2], default=(0, False, None))[2]
+        still = left.filter(_read(left, written).is_null())
+        if not tried or left.len() - still.len() < _SOME * text.len():
+            break
+        more.append(written)
+        left = still
+    return tuple(more), 1 - left.len() / text.len()
+
+
+def _plausible(days: pl.Series) -> bool:
+    years = days.drop_nulls().dt.year()
+    return bool(years.len()) and int(years.median() or 0) in range(1850, 2151)  # type: ignore[arg-type]
+
+
+def _read(text: pl.Series, written: str | None) -> pl.Series:
+    """The days that one form reads."""
+    return next(days for w, days, _ in _readings(text, written) if w == written)
 
 
 def _first_year(found: Form) -> int:
@@ -67,7 +110,7 @@ def _form(written: str | None, days: pl.Series, *, times: bool, native: bool = F
     years = days.drop_nulls().dt.year()
     share = float(days.is_not_null().mean() or 0.0)  # type: ignore[arg-type]
     low, high = (years.quantile(0.02) or 0, years.quantile(0.98) or 0) if years.len() else (0, 0)
-    return Form(written, share, times, False, int(low), int(high), native)
+    return Form(written, share, times, False, int(low), int(high), native, covered=share)
 
 
 def _readings(text: pl.Series, only: str | None = "") -> list[tuple[str | None, pl.Series, bool]]:

@@ -13,6 +13,10 @@ Map = dict[str, Any]
 _MOST_PAYLOAD = 12
 _YES = ("1", "true", "yes", "y", "t", "True", "TRUE", "Yes", "YES", "Y")
 _NO = ("0", "false", "no", "n", "f", "False", "FALSE", "No", "NO", "N")
+_NO_KEY = (
+    "no column is a key, so each row that lands counts once more, also one that came before: name a primaryKey, or see"
+    " to it that each package brings new rows alone"
+)
 
 
 def maps(
@@ -49,6 +53,8 @@ def _interactions(
 ) -> tuple[Map, str]:
     fields: Map = {"kind": roles.kind or {"constant": "purchase" if roles.purchases else "event"}}
     remarks = []
+    if not roles.key:
+        remarks.append(_NO_KEY)
     if roles.channel:
         fields["channel"] = roles.channel
     if roles.item:
@@ -59,8 +65,22 @@ def _interactions(
         column = getattr(roles, name)
         if column:
             fields[name] = column
+    if roles.cents:
+        fields["amount"] = {"column": roles.amount, "unit": {"from": "cents", "to": "units"}}
+        remarks.append(
+            f"{roles.amount} is read as hundredths: without `unit`, where it already is in whole currency"
+        )
+    elif roles.says_cents:
+        remarks.append(
+            f"{roles.amount} is named after hundredths and has fractions, so it is read as whole currency"
+        )
     if roles.unit_price:
         remarks.append(f"{roles.amount} looks like the price of one: the amount should be what the line cost")
+    if roles.kind and roles.amount and not roles.kind_is_told:
+        remarks.append(
+            f"purchase? There is money in {roles.amount}: give the words of {roles.kind} that mean one the value"
+            " `purchase`, else no model counts it"
+        )
     if roles.order:
         fields["related_key"] = roles.order
     rules: Map = {"table": "interactions"}

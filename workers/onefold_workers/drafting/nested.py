@@ -20,7 +20,7 @@ from onefold_storage.derived import taken
 from onefold_storage.row_text import frame_of
 from onefold_workers.drafting.headers import header_kind, is_about, is_attribute
 from onefold_workers.drafting.kinds import identifier
-from onefold_workers.drafting.profile import Profile, profile
+from onefold_workers.drafting.profile import Profile, month_first, profile
 from onefold_workers.drafting.types import Type
 from onefold_workers.drafting.vocabulary import tokens, vocabulary
 
@@ -65,7 +65,8 @@ def opened(sample: pa.Table) -> Opened:
     named = [c for c in sample.column_names if c and not c.startswith("_")]
     frame = cast("pl.DataFrame", pl.from_arrow(sample.select(named))) if named else pl.DataFrame()
     nested = {c: kind for c in named if (kind := _nested(frame[c])) is not None}
-    profiles = {c: profile(c, frame[c]) for c in named if c not in nested}
+    order = month_first(frame)
+    profiles = {c: profile(c, frame[c], month_first=order) for c in named if c not in nested}
     if not nested:
         return Opened(frame, profiles, {}, {}, pl.DataFrame())
     texts, _ = frame_of(sample.select(list(nested)))
@@ -80,7 +81,7 @@ def opened(sample: pa.Table) -> Opened:
             value = taken(FieldRule(column=column, path=leaf.path), texts.schema[column])
             found.append(texts.select(value.alias(name)).to_series())
             leaves[name] = leaf
-            profiles[name] = _headed(profile(name, found[-1]), column, steps)
+            profiles[name] = _headed(profile(name, found[-1], month_first=order), column, steps)
     return Opened(frame.drop(*nested).hstack(found), profiles, leaves, nested, texts)
 
 

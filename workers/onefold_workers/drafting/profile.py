@@ -10,11 +10,18 @@ import phonenumbers
 import polars as pl
 
 from onefold_workers.cleaning import as_text, country, email, full_name, gender
+from onefold_workers.decimal_marks import Marks, marks
 from onefold_workers.drafting import dates
 from onefold_workers.drafting.vocabulary import folded, tokens, vocabulary
+from onefold_workers.mapping_values import bare_number, number
 
 _LOOKED_AT = 5_000
 _PHONES_LOOKED_AT = 150
+_FEW = 500
+_FIGURE = (
+    r"^[-+−(]?\s*(?:\p{Sc}|[A-Z]{3})?\s*[-+−(]?\s*(?:\p{Sc}\s*)?(?:\d[\d.,'’\s]*|[.,]\d+)(?:\p{Sc}|[A-Z]{3})?[-)]?$"
+)
+"""A number as people write it: thousands parted, a currency on either side, a minus behind it or brackets around."""
 _TRUTH_WORDS = frozenset({"true", "false", "t", "f", "yes", "no", "y", "n"})
 
 
@@ -29,6 +36,8 @@ class Profile:
     absent: int
     blank: int
     distinct: int
+    month_first: bool = False
+    """The table is one of those who write the month before the day."""
     header: str | None = None
     """What is read as its header where its name is not: of what stands inside an object."""
 
@@ -108,6 +117,29 @@ class Profile:
     def decimals(self) -> float:
         """Share of numbers with a fraction written."""
         return self.share(r"^[+-]?\d*\.\d+$")
+
+    @cached_property
+    def figures(self) -> float:
+        """Share of numbers as people write them: with parted thousands, currencies, brackets."""
+        if self.dtype.is_numeric():
+            return 1.0
+        read = self.text.alias("x").to_frame().select(number(pl.col("x"), pl.String())).to_series()
+        return _share(self.text.str.contains(_FIGURE) & read.is_not_null())
+
+    @cached_property
+    def money(self) -> float:
+        """Share of numbers that name a currency."""
+        return _share(self.text.str.contains(_FIGURE) & self.text.str.contains(r"\p{Sc}|[A-Z]{3}"))
+
+    @cached_property
+    def bare(self) -> pl.Series:
+        """Values without currencies and blanks."""
+        return self.text.alias("x").to_frame().select(bare_number(pl.col("x"))).to_series()
+
+    @cached_property
+    def marks(self) -> Marks:
+        """What its numbers prove of their decimal mark."""
+        return marks(self.bare)
 
     @cached_property
     def leading_zeros(self) -> float:
@@ -210,20 +242,26 @@ class Profile:
     @cached_property
     def when(self) -> dates.Form | None:
         """How its dates or times are written, if it has any."""
-        return dates.form(self.text, self.dtype)
+        return dates.form(self.text, self.dtype, month_first=self.month_first)
 
     def _clean(self, cleaner: dates.Cleaner) -> pl.Series:
         return self.text.alias("x").to_frame().select(cleaner(pl.col("x"))).to_series()
 
 
-def profile(name: str, values: pl.Series) -> Profile:
+def month_first(frame: pl.DataFrame) -> bool:
+    """A column of the table is in dollars, as their amounts are who write the month before the day."""
+    texts = frame.head(_FEW).select(pl.col(pl.String))
+    return any(_share(column.drop_nulls().str.contains(r"^\s*[-(]?\s*\$")) > 0.5 for column in texts)
+
+
+def profile(name: str, values: pl.Series, *, month_first: bool = False) -> Profile:
     """Measure one column; at most some thousand of its values are looked at closely."""
     text = values.alias("x").to_frame().select(as_text(pl.col("x"), values.dtype).str.strip_chars()).to_series()
     absent = text.null_count()
     blank = int((text == "").sum())
     there = text.filter(text.is_not_null() & (text != ""))
     distinct = there.n_unique()
-    return Profile(name, values.dtype, there.head(_LOOKED_AT), values.len(), absent, blank, distinct)
+    return Profile(name, values.dtype, there.head(_LOOKED_AT), values.len(), absent, blank, distinct, month_first)
 
 
 def _share(mask: pl.Series) -> float:

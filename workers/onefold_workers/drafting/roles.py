@@ -60,11 +60,17 @@ class Roles:
     updated: str | None = None
     amount: str | None = None
     unit_price: bool = False
+    says_cents: bool = False
+    """The amount's header is of hundredths of a currency."""
+    cents: bool = False
+    """It is in hundredths: no value has a fraction, which nobody pays of a cent."""
     quantity: str | None = None
     item: str | None = None
     item_fields: dict[str, str] = field(default_factory=dict)
     order: str | None = None
     kind: str | None = None
+    kind_is_told: bool = False
+    """Its words are those that models know: a purchase is called one."""
     channel: str | None = None
     currency: str | None = None
     wishes: tuple[Wish, ...] = ()
@@ -83,6 +89,8 @@ def roles(source: str, profiles: dict[str, Profile], guesses: dict[str, Guess]) 
     item = _entity(profiles, "item", guesses)
     order = _entity(profiles, "order", guesses)
     amount, unit_price = _amount(free, item, order)
+    in_cents = amount is not None and _says_cents(profiles[amount])
+    kind = _few(free, known["kind"], 40)
     quantity = _measure(free, known["quantity"], {amount})
     traded = any(c is not None for c in (amount, quantity, item, order))
     happened = time is not None and customer is not None and _repeats(profiles[customer])
@@ -100,11 +108,14 @@ def roles(source: str, profiles: dict[str, Profile], guesses: dict[str, Guess]) 
         updated=_named_time(free, "updated"),
         amount=amount,
         unit_price=unit_price,
+        says_cents=in_cents,
+        cents=in_cents and not profiles[amount or ""].share(r"[.,]\d*[1-9]\d*\D*$"),
         quantity=quantity,
         item=item,
         item_fields=_item_fields(free, item),
         order=order if order and (order,) != key else None,
-        kind=_few(free, known["kind"], 40),
+        kind=kind,
+        kind_is_told=kind is not None and profiles[kind].share_in(frozenset({"purchase"})) > 0,
         channel=_few(free, known["channel"], 20),
         currency=_currency(free),
         wishes=_wishes(free),
@@ -131,9 +142,9 @@ def is_time(p: Profile) -> bool:
     """The column holds times of things, and its name does not speak against it."""
     if _epoch(p):
         return True
-    if not p.when or p.when.share < 0.9:
-        return False
     words = vocabulary().roles["time"] | vocabulary().roles["created"] | vocabulary().roles["updated"]
+    if not p.when or p.when.covered < 0.9 or (p.when.share < 0.9 and not longest(p.words, words)):
+        return False
     digits_only = p.when.format == "%Y%m%d"
     return not digits_only or bool(runs(p.words) & words) or (p.when.share > 0.99 and not p.native)
 
@@ -272,10 +283,14 @@ def _amount(free: dict[str, Profile], item: str | None, order: str | None) -> tu
     return best[-1], best[0]
 
 
+def _says_cents(p: Profile) -> bool:
+    """The header says that the column is in hundredths of a currency."""
+    return bool({*p.words} & vocabulary().roles["cents"]) and "per" not in p.words
+
+
 def _is_number(p: Profile) -> bool:
-    money = p.share(r"^[-+(]?\s*\p{Sc}?\s*[-+]?\d[\d.,' ]*\s*(?:\p{Sc}|[A-Z]{3})?\)?$")
-    dated = p.when is not None and p.when.share > 0.9
-    return (p.numbers > 0.98 or money > 0.98) and not p.leading_zeros and not dated and p.filled > 0
+    dated = p.when is not None and p.when.covered > 0.9
+    return (p.numbers > 0.98 or p.figures > 0.98) and not p.leading_zeros and not dated and p.filled > 0
 
 
 def _measure(free: dict[str, Profile], words: frozenset[str], taken: set[str | None]) -> str | None:

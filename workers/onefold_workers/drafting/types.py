@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import polars as pl
 
+from onefold_storage.contract_fields import Format
+from onefold_workers.drafting.dates import Form
 from onefold_workers.drafting.kinds import Guess
 from onefold_workers.drafting.profile import Profile
 
 
 @dataclass(frozen=True)
 class Type:
-    """`logical` type of ODCS, `physical` for decimals, strftime `format` for dates; `note` for the reader."""
+    """`logical` type of ODCS, `physical` for decimals, strftime `format` for dates; `note` for the reader, and what
+    the person who drafts is asked to look at in `checks`."""
 
     logical: str
     physical: str | None = None
-    format: str | None = None
+    format: Format | None = None
     note: str | None = None
+    checks: tuple[str, ...] = ()
 
 
 def column_type(p: Profile, guess: Guess | None, *, code: bool) -> Type:
@@ -31,16 +36,7 @@ def column_type(p: Profile, guess: Guess | None, *, code: bool) -> Type:
     kind = guess.kind if guess else None
     when = p.when
     if when and (kind == "birth_date" or (kind is None and not code and _worth_a_date(p))):
-        form = None if when.format in (None, "%Y-%m-%d") else when.format
-        other = " Day and month could be the other way round: check the format." if when.ambiguous else ""
-        if kind == "birth_date" and "%y" in (when.format or ""):
-            return Type("string", format=when.format, note=f"Years of two digits: the century is inferred.{other}")
-        if kind == "birth_date" and when.share == 1:
-            return Type("string", format=form, note=other.strip() or None)
-        if when.share < 1 or p.blank:
-            dirty = f"{1 - when.share:.1%} of the sample's values are no such date, so the column stays text."
-            return Type("string", format=when.format, note=dirty + other)
-        return Type("timestamp" if when.times else "date", format=form, note=other.strip() or None)
+        return replace(_dated(p, when, kind), checks=tuple(_asked(p, when, kind)))
     if kind is not None or code or p.blank:
         return Type("string")
     if p.truth_values:
@@ -50,6 +46,36 @@ def column_type(p: Profile, guess: Guess | None, *, code: bool) -> Type:
     if p.numbers == 1 and not p.leading_zeros:
         return Type("number")
     return Type("string")
+
+
+def _dated(p: Profile, when: Form, kind: str | None) -> Type:
+    form: Format | None = None if when.format in (None, "%Y-%m-%d") else when.format
+    other = " Day and month could be the other way round: check the format." if when.ambiguous else ""
+    if kind == "birth_date" and "%y" in (when.format or ""):
+        return Type("string", format=when.format, note=f"Years of two digits: the century is inferred.{other}")
+    if kind == "birth_date" and when.share == 1:
+        return Type("string", format=form, note=other.strip() or None)
+    if when.covered < 1 or p.blank or (when.more and len(when.formats) <= len(when.more)):
+        dirty = f"{1 - when.covered:.1%} of the sample's values are no such date, so the column stays text."
+        return Type("string", format=_formats(when), note=dirty + other)
+    if when.more:
+        form = _formats(when)
+    return Type("timestamp" if when.times else "date", format=form, note=other.strip() or None)
+
+
+def _formats(when: Form) -> Format | None:
+    return when.formats if len(when.formats) > 1 else next(iter(when.formats), None)
+
+
+def _asked(p: Profile, when: Form, kind: str | None) -> Iterator[str]:
+    if when.ambiguous:
+        yield f"`{p.name}`: nothing tells day and month apart, so it is read by {when.format}"
+    if when.more:
+        written = ", ".join([*when.formats, *(["ISO 8601"] if None in (when.format, *when.more) else [])])
+        yield f"`{p.name}` is written in several ways: {written}"
+    lost = round((1 - when.covered) * p.text.len())
+    if lost and kind is None:
+        yield f"`{p.name}`: {lost:,} of the sample's {p.text.len():,} values are no date that its format reads"
 
 
 def _worth_a_date(p: Profile) -> bool:

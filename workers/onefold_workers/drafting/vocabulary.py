@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
 
+_NUMBER_SIGN = re.compile(r"(?i)\bn\s?[°º]|№")
 _ADDRESS_OF = re.compile(r"\b(billing|shipping|mailing|delivery)(?=[a-z]{3})")
 """Which address a header is about, where it is joined to the next word: `billingpostalcode`."""
 
@@ -58,8 +59,10 @@ def folded(text: str) -> str:
 
 
 def tokens(header: str) -> tuple[str, ...]:
-    """The words of a header: camelCase, snake_case, spaces and digits part them; `address1` is address and 1."""
-    parted = re.sub(r"([a-z])([A-Z])", r"\1 \2", header)
+    """The words of a header: camelCase, snake_case, spaces and digits part them; `address1` is address and 1.
+
+    The sign of a number is one: `N° client`."""
+    parted = re.sub(r"([a-z])([A-Z])", r"\1 \2", _NUMBER_SIGN.sub("no ", header))
     parted = re.sub(r"([A-Z]+)([A-Z][a-z])", r"\1 \2", parted)
     parted = re.sub(r"(\d+)", r" \1 ", parted)
     return tuple(re.findall(r"[^\W_]+", _ADDRESS_OF.sub(r"\1 ", folded(parted))))
