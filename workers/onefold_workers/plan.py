@@ -27,7 +27,7 @@ class Plan:
 
     `as_of`: scores are as of this moment. `test`: the hold-out's cut-off. `train`: those before it, latest first.
     `final`: cut-offs of the fit that is used. `share`: of customers to learn from, by a hash of their golden ID.
-    `remark`: what people should know of it, such as rows that count for nothing.
+    `remark`: what people should know of the time it covers.
     """
 
     model: str
@@ -98,11 +98,12 @@ def plan(model: Model, found: Iterable[pl.DataFrame], now: datetime) -> Plan:
     customers = base.filter(pl.col("kind").is_in(model.needs))["base"].max()
     share = min(1.0, model.sample / int(customers or 1))  # type: ignore[arg-type]
     remark = "; ".join(
-        f"{k} of {c.apart} customers outside {c.first:%Y-%m-%d} to {c.last:%Y-%m-%d} is stray and moves no cut-off"
+        f"{k} on days apart from {c.first:%Y-%m-%d} to {c.last:%Y-%m-%d} ({c.apart:,} by customer and day) is stray and "
+        "moves no cut-off"
         for k, c in found_in.items()
         if c.apart
     )
-    return Plan(model.name, as_of, horizon, test, train, final, share, remark and f"{model.name}: {remark}")
+    return Plan(model.name, as_of, horizon, test, train, final, share, remark)
 
 
 def _by_day(kinds: pl.DataFrame, kind: str) -> pl.DataFrame:

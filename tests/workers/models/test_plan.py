@@ -120,7 +120,9 @@ def test_a_few_stray_purchases_move_no_cut_off(customers: int) -> None:
     found = plan(MODELS["churn"], [*year, *strays], NOW)
     if customers < 5:
         assert replace(found, remark="") == usual
-        said = f"purchase of {2 * customers} customers outside 2015-06-02 to 2016-05-31 is stray"
+        said = (
+            f"purchase on days apart from 2015-06-02 to 2016-05-31 ({2 * customers} by customer and day) is stray"
+        )
         assert said in found.remark
     else:
         assert found.as_of > usual.as_of, "as many on a day as on others are the business going on"

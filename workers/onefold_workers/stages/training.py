@@ -119,7 +119,7 @@ def train_models(
     figures = [d.figures for d in done if d.figures is not None]
     left_out += [d.why for d in done if d.why]
     lake.objects.put(MODELS, orjson.dumps(figures, default=str))
-    remarks = [*(p.remark for p in plans.values() if p.remark), *money.remarks]
+    remarks = [*sorted({p.remark for p in plans.values() if p.remark}), *money.remarks]
     lake.objects.put(TRAINING, orjson.dumps({"inputs": inputs, "left_out": left_out, "remarks": remarks}))
     return TrainingReport(figures, [d.name for d in done if d.new], left_out, remarks)
 
