@@ -18,7 +18,7 @@ test: setup lint ## set up, then lint and run every test that this machine can r
 	@infra/minio/get.sh || echo "make test: goes on without MinIO" >&2
 	@infra/tables.sh || echo "make test: goes on without public tables" >&2
 # Bytecode is kept whatever the environment says: hundreds of processes start, and would each compile everything.
-	@PYTHONDONTWRITEBYTECODE= PYTHONPATH=tests $(BIN)/pytest -p lanes -n 4 --dist loadfile --no-loadscope-reorder
+	@PYTHONDONTWRITEBYTECODE= PYTHONPATH=tests $(BIN)/pytest -p lanes -n 3 --dist loadfile --no-loadscope-reorder
 
 minio: ## the MinIO server and its client into .tools/minio: from PATH, by docker, or built by Go
 	@infra/minio/get.sh

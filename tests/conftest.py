@@ -39,7 +39,7 @@ os.environ["PREFECT_HOME"] = str(_HOME / "prefect")
 os.environ["DO_NOT_TRACK"] = "1"
 
 hypothesis.settings.register_profile(
-    "onefold", deadline=None, derandomize=bool(os.environ.get("CI")), print_blob=True
+    "onefold", max_examples=60, deadline=None, derandomize=bool(os.environ.get("CI")), print_blob=True
 )
 hypothesis.settings.load_profile("onefold")
 

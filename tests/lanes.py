@@ -1,6 +1,6 @@
-"""Four files side by side on two cores: three that compute and start programs, and one of those that mostly wait.
+"""Three files side by side on two cores: two that compute, and one of those that mostly wait for servers to fail.
 
-A pytest plugin for `pytest -p lanes -n 4 --dist loadfile`. The last lane takes the files below, one after the other,
+A pytest plugin for `pytest -p lanes -n 3 --dist loadfile`. The last lane takes the files below, one after the other,
 so that clusters of storage nodes neither stand beside each other nor keep a core idle; then it helps the others.
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
-LANES = 4
+LANES = 3
 WAITING = (
     "tests/chaos/test_storage_faults.py",
     "tests/infra/test_up_local.py",

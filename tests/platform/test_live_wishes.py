@@ -84,7 +84,7 @@ MERGED = _records(_record("crm:1", SUBJECT[1]), _record("news:1", OTHER[1]))
 
 
 @given(EXPRESSED)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_a_live_wish_forbids_what_it_will_forbid_as_a_consent(expressed: list[tuple[str, str, str]]) -> None:
     wishes = tuple(Wish(*SUBJECT, use, channel, state) for use, channel, state in expressed)
     decided = permissions(_consents(wishes), RECORD, USES)
@@ -174,7 +174,7 @@ def test_a_book_that_was_put_back_is_read_anew(published: Any, tmp_path: Path) -
 
 
 @given(landed=SPOKEN, expressed=SPOKEN)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_live_wishes_over_a_publication_open_no_contact_point_that_the_lake_closes(
     landed: list[tuple[tuple[str, str], tuple[str, str, str]]],
     expressed: list[tuple[tuple[str, str], tuple[str, str, str]]],

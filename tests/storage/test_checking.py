@@ -188,7 +188,7 @@ _values = st.one_of(
 _kinds = st.sampled_from(["string", "integer", "number", "boolean", "date", "timestamp", "time", "object"])
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(kind=_kinds, promised=_values, extra=_values, required=st.booleans())
 def test_every_row_is_kept_or_bad_and_never_both(
     kind: str, promised: list[Any], extra: list[Any], required: bool

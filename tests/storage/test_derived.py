@@ -39,7 +39,7 @@ def contract(columns: str, **value: Any) -> Contract:
     return parse(yaml.safe_dump(document), "shop.yaml")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     texts=st.lists(st.none() | st.text("ab, ;", max_size=12), min_size=1, max_size=4),
     by=st.sampled_from([",", ";", ", "]),

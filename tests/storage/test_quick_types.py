@@ -101,7 +101,7 @@ def test_both_ways_agree_on_odd_values(kind: str) -> None:
             compare(kind, pa.array([value], pa.large_string()), zone)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(
     kind=st.sampled_from(list(TYPES)),
     values=st.lists(
@@ -117,7 +117,7 @@ def test_both_ways_agree(kind: str, values: list[str | None], zone: str, locale:
     compare(kind, pa.array(values, pa.string()), zone, locale)
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(kind=st.sampled_from(list(TYPES)), data=st.data(), zone=st.sampled_from(ZONES))
 def test_both_ways_agree_on_usual_values_with_one_byte_changed(kind: str, data: st.DataObject, zone: str) -> None:
     value = data.draw(st.sampled_from(USUAL[kind]))
@@ -126,7 +126,7 @@ def test_both_ways_agree_on_usual_values_with_one_byte_changed(kind: str, data: 
     compare(kind, pa.array([value[:at] + odd + value[at + data.draw(st.integers(0, 2)) :]]), zone)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(kind=st.sampled_from(list(TYPES)), numbers=st.lists(st.floats() | st.integers(-5, 5).map(float) | st.none()))
 def test_both_ways_agree_on_other_types(kind: str, numbers: list[float | None]) -> None:
     for values in (

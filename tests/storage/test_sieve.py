@@ -69,7 +69,7 @@ SCHEMA = pa.schema([("id", pa.string()), ("mail", pa.string()), ("phone", pa.str
                     ("shop", pa.string()), ("till", pa.int64())])  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(_rows, min_size=1, max_size=8), st.data())
 def test_the_same_rows_are_left_out_with_it_and_without(rows: list[dict[str, Any]], data: st.DataObject) -> None:
     table = pa.Table.from_pylist(rows, SCHEMA)

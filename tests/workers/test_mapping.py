@@ -311,7 +311,7 @@ def test_money_as_people_write_it(text: str, expected: str | None) -> None:
     assert _money(text, pl.String()) == (None if expected is None else Decimal(expected))
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(value=st.floats(allow_nan=True, allow_infinity=True))
 def test_money_is_the_float_s_shortest_decimal_rounded_half_to_even(value: float) -> None:
     found = _money(value, pl.Float64())

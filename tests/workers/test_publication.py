@@ -154,7 +154,7 @@ def test_surveys_of_parts_add_up_to_the_survey_of_all(gold: GoldFrames) -> None:
     assert together([surveyed(part(n)) for n in range(3)]) == surveyed(gold)
 
 
-@settings(max_examples=200)
+@settings(max_examples=80)
 @given(st.lists(st.lists(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3)), max_size=4)), max_size=4))
 def test_sources_that_ascend_are_put_into_one_order(sources: list[list[list[tuple[int, int]]]]) -> None:
     schema = {"a": pl.Int64, "b": pl.Int64}

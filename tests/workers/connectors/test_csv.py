@@ -179,7 +179,7 @@ _TABLE = st.integers(1, 4).flatmap(
 )
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(table=_TABLE, chunk=st.integers(1, 40), end=st.sampled_from(["\n", "\r\n"]))
 def test_what_was_written_is_read_wherever_chunks_end(read_bytes, monkeypatch, table, chunk: int, end: str) -> None:
     monkeypatch.setattr(_input, "CHUNK", chunk)
@@ -196,7 +196,7 @@ _MESS = st.lists(
 )
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(mess=_MESS, chunk=st.integers(1, 30))
 def test_any_mess_is_read_as_pythons_reader_sees_it(read_bytes, monkeypatch, mess, chunk: int) -> None:
     """The same good rows, wherever chunks end; all rows accounted for (in `read_delivery`)."""

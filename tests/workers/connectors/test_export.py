@@ -138,7 +138,7 @@ def test_a_path_that_is_none_is_told(read_bytes: Callable[..., Any]) -> None:
         read_bytes(b"[]", "x.json", format="export", records="a]b")
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(st.text(max_size=60), st.text(max_size=20))
 def test_what_was_written_as_bytes_is_repaired_and_all_else_stays(one: str, two: str) -> None:
     meant = {"a": one, "b": [two]}

@@ -87,7 +87,7 @@ def test_the_size_is_bounded(read_bytes) -> None:
         read_bytes(b'[{"a":"' + b"x" * 200 + b'"}]', "x.json", max_bytes=100)
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.text('[]{}",:1ax \n\\', max_size=30))
 def test_any_mess_is_an_error_or_rows(read_bytes, data: str) -> None:
     try:

@@ -86,7 +86,7 @@ _usual = st.fixed_dictionaries(
 _objects = _usual | st.dictionaries(st.sampled_from(["a", "b", "c", "é"]), _values, max_size=3)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(st.lists(_usual, min_size=1) | st.lists(_objects, min_size=1), min_size=1, max_size=4), st.booleans()
 )
@@ -94,7 +94,7 @@ def test_both_ways_agree(blocks: list[list[dict[str, Any]]], ascii_only: bool) -
     compare([b"".join(json.dumps(r, ensure_ascii=ascii_only).encode() + b"\n" for r in block) for block in blocks])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_both_ways_agree_on_usual_lines_with_some_bytes_changed(data: st.DataObject) -> None:
     usual = lines({"a": "x\\y", "b": 12}, {"a": "Zoë", "b": -3}, {"b": 0})

@@ -32,7 +32,7 @@ def found_by_parts(size: int, links: np.ndarray, cuts: list[int], most: int) -> 
         return connected(size, parts, InMemory(), tasks), largest[0]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.integers(1, 60), st.integers(0, 90), st.integers(0, 2**32 - 1), st.lists(st.integers(0, 90), max_size=12))
 def test_components_of_parts_are_those_of_the_whole(size: int, count: int, seed: int, cuts: list[int]) -> None:
     links = np.random.default_rng(seed).integers(0, size, (2, count))
