@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from sqlalchemy.exc import IntegrityError
 
 from onefold_storage.clock import FixedClock
 from onefold_storage.errors import BadInput, Conflict, NotFound, Unavailable
-from onefold_storage.ledger import Ledger
+from onefold_storage.ledger import Ledger, _engine
 from onefold_storage.ledger_tables import metadata
 from onefold_storage.migrations import HEAD
 from onefold_storage.packages import Package
@@ -198,3 +199,19 @@ def test_the_suppression_list_takes_a_hash_once(ledger: Ledger) -> None:
     assert ledger.suppression.add(many[:3], "erasure") == 0
     assert ledger.suppression.contains([many[0].hash, "absent"]) == {many[0].hash}
     assert len(ledger.suppression.hashes()) == 1200
+
+
+def test_who_opens_a_new_ledger_at_the_same_moment_waits(tmp_path: Path) -> None:
+    """SQLite itself does not wait where two switch a new database to a write-ahead log."""
+
+    def opened(path: Path, together: Barrier) -> None:
+        engine = _engine(f"sqlite:///{path}")
+        together.wait()
+        engine.connect().close()
+        engine.dispose()
+
+    with ThreadPoolExecutor(6) as pool:
+        for n in range(60):
+            together = Barrier(6)
+            for done in [pool.submit(opened, tmp_path / f"{n}.db", together) for _ in range(6)]:
+                done.result()
