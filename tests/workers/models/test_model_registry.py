@@ -165,6 +165,7 @@ ModelRegistry(sys.argv[1]).champion("churn")
 """
 
 
+@pytest.mark.chaos
 def test_killed_while_the_store_is_made(tmp_path) -> None:
     """MLflow's own making of its tables, cut off in the middle, would never start again."""
     url, database = f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "mlflow.db"
