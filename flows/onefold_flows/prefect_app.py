@@ -12,9 +12,12 @@ from typing import Any
 
 from sqlalchemy.ext.hybrid import hybrid_property
 
+from onefold_storage.starting import start_quickly
+
 
 def create_app() -> Any:
     """Prefect's API and pages, as an ASGI application; what `uvicorn --factory` calls."""
+    start_quickly()
     from prefect.server.api.server import create_app as prefect_app
     from prefect.server.database.orm_models import Base
 

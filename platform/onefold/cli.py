@@ -34,6 +34,7 @@ from onefold.commands import (
 )
 from onefold_storage.errors import BadInput, OnefoldError
 from onefold_storage.faults import fault_of
+from onefold_storage.starting import start_quickly
 
 _INTERRUPTED = ("interrupted; run it again to go on", 130)
 _USUAL = (
@@ -84,6 +85,7 @@ app.add_typer(documents.app, name="document", help="A customer's recordings, pho
 
 def main() -> None:
     """Run the command line; the entry point of the script `onefold`."""
+    start_quickly()
     try:
         app()
     except OnefoldError as error:

@@ -168,7 +168,7 @@ class Lake:
         if table is None:
             if name not in TABLES:
                 raise NotFound(f"{name}: no such table in the lake")
-            return pl.LazyFrame(pl.from_arrow(TABLES[name].arrow.empty_table()))
+            return pl.LazyFrame(schema=pl.Schema(TABLES[name].arrow))
         return pl.scan_delta(table, storage_options=self._reading, use_pyarrow=False)
 
     def read(self, name: str, columns: Sequence[str] | None = None, version: int | None = None) -> pa.Table:

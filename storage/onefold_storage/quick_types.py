@@ -8,6 +8,7 @@ work; what they take beyond that (`0x1F`, hours alone) is kept from them by a lo
 
 from __future__ import annotations
 
+from functools import cache
 from typing import cast
 
 import numpy as np
@@ -23,7 +24,7 @@ from onefold_storage.texts import Texts
 
 _WHOLE = b"0123456789-"
 _NUMBER = b"0123456789.-"
-_BOOLEANS = pa.array(["true", "t", "yes", "y", "1", "false", "f", "no", "n", "0"])
+_BOOLEANS = ("true", "t", "yes", "y", "1", "false", "f", "no", "n", "0")
 _TRUE = 5  # so many of them, from the first on, are true
 _NAIVE = pa.timestamp("us")
 
@@ -57,13 +58,19 @@ def _from_text(given: pa.Array, column: ContractColumn, zone: str, locale: str |
         number = given.cast(target)
         return number if pa.types.is_decimal(target) or _finite(number) else None
     if pa.types.is_boolean(target):
-        at = pc.index_in(given, _BOOLEANS)
+        at = pc.index_in(given, _booleans())
         return pc.less(at, _TRUE) if at.null_count == given.null_count else None
     if column.rules.format:
         return None
     if pa.types.is_date(target):
         return given.cast(target) if text.lengths_within(10, 10) and text.only(_WHOLE) else None
     return _moments(given, text, zone) if target == TIMESTAMP else None
+
+
+@cache
+def _booleans() -> pa.Array:
+    """As Arrow looks them up; made when first needed, for the first array that is made imports pandas."""
+    return pa.array(_BOOLEANS)
 
 
 def _moments(given: pa.Array, text: Texts, zone: str) -> pa.Array | None:

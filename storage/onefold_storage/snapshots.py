@@ -117,8 +117,8 @@ def _typed(given: pa.Table, contract: Contract) -> pl.DataFrame:
 
 
 def _types(contract: Contract) -> dict[str, pl.DataType]:
-    empty = cast("pl.DataFrame", pl.from_arrow(contract.arrow.empty_table()))
-    return {c.name: empty.schema[c.name] for c in contract.columns}
+    types = pl.Schema(contract.arrow)
+    return {c.name: types[c.name] for c in contract.columns}
 
 
 def _rows(lake: Lake, contract: Contract) -> Iterator[pl.DataFrame]:

@@ -18,7 +18,7 @@ from onefold_workers.identity.golden_ids import assign_golden_ids
 KIND = "household"
 MOST = 12
 """Customers of one name at one address from which on it is no household, but a home, an office or a default value."""
-_SHAPE = dict(pl.DataFrame(pl.from_arrow(HOUSEHOLDS.arrow.empty_table())).schema)
+_SHAPE = pl.Schema(HOUSEHOLDS.arrow)
 
 
 def households(customers: pl.DataFrame, relations: pl.DataFrame, links: pl.DataFrame) -> pl.DataFrame:

@@ -60,6 +60,8 @@ class ModelRegistry:
 
     def champion(self, model: str) -> Trained | None:
         """The version that scores, or None where the model was never registered."""
+        if (database := _database(self.url)) and not database.exists():
+            return None  # and MLflow, which takes seconds, is left alone
         with self._turn():
             number = self._number(model, CHAMPION)
         return None if number is None else self.load(model, number)

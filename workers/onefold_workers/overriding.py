@@ -10,7 +10,7 @@ import polars as pl
 from onefold_storage.schema import CUSTOMERS
 from onefold_workers.survivorship import PERSON_FIELDS
 
-_TYPES = dict(pl.DataFrame(pl.from_arrow(CUSTOMERS.arrow.empty_table())).schema)
+_TYPES = pl.Schema(CUSTOMERS.arrow)
 
 
 def standing(overrides: pl.DataFrame) -> pl.DataFrame:

@@ -8,7 +8,6 @@ contact point that it was given for (`contact_points.py`): the customer is reach
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import cast
 
 import polars as pl
 
@@ -19,7 +18,7 @@ from onefold_workers.data_uses import ANY, CONSENT, DataUses
 __all__ = ["DataUses", "permissions"]
 
 GRANTED = "GRANTED"
-_EMPTY = cast("pl.DataFrame", pl.from_arrow(PERMISSIONS.arrow.empty_table()))
+_EMPTY = pl.DataFrame(schema=pl.Schema(PERMISSIONS.arrow))
 _CELL = ["data_use", "channel"]
 _SUBJECT = ["subject_kind", "subject"]
 _NEEDS = {**POINT_OF, "post": "post"}

@@ -47,7 +47,7 @@ class Tables:
 
 
 def _empty(table: schema.Table, *extra: str) -> pl.DataFrame:
-    frame = pl.DataFrame(pl.from_arrow(table.arrow.empty_table()))
+    frame = pl.DataFrame(schema=pl.Schema(table.arrow))
     return frame.with_columns(pl.lit(None, pl.String).alias(c) for c in extra)
 
 

@@ -7,7 +7,6 @@ the first value of each field stands. The result does not depend on the order of
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
 
 import polars as pl
 
@@ -21,7 +20,7 @@ from onefold_workers.survivorship import ATTRIBUTES, EXTERNAL_IDS, PERSON_FIELDS
 _FROM = "_from:"
 _PLACED = ("street", "city", "postcode")
 """A record that has any of these says where somebody is."""
-_EMPTY = cast("pl.DataFrame", pl.from_arrow(CUSTOMERS.arrow.empty_table()))
+_EMPTY = pl.DataFrame(schema=pl.Schema(CUSTOMERS.arrow))
 
 
 def golden_records(

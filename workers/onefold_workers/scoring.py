@@ -113,7 +113,7 @@ def ranked(scores: pl.DataFrame) -> pl.DataFrame:
 def _shaped(frame: pl.DataFrame, table: schema.Table, trained: Trained, run_id: str) -> pl.DataFrame:
     facts = {"model": trained.model, "model_version": trained.version, "run_id": run_id or None}
     frame = frame.with_columns(pl.lit(v, pl.String).alias(k) for k, v in facts.items())
-    target = pl.DataFrame(pl.from_arrow(table.arrow.empty_table())).schema
+    target = pl.Schema(table.arrow)
     return frame.select(
         (pl.col(c) if c in frame.columns else pl.lit(None)).cast(t).alias(c) for c, t in target.items()
     )

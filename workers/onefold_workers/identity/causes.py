@@ -9,7 +9,7 @@ from onefold_storage.schema import HISTORY, HISTORY_EDGES
 
 MOST = 10
 """Edges kept of one event, the heaviest first."""
-_SHAPE = dict(pl.DataFrame(pl.from_arrow(HISTORY_EDGES.arrow.empty_table())).schema)
+_SHAPE = pl.Schema(HISTORY_EDGES.arrow)
 _EVENT = ["event", "golden_id", "other_id"]
 
 

@@ -14,10 +14,10 @@ import polars as pl
 
 from onefold_storage.schema import HISTORY, LINKS
 
-_LINKS = dict(pl.from_arrow(LINKS.arrow.empty_table()).schema)  # type: ignore[union-attr]
+_LINKS = pl.Schema(LINKS.arrow)
 _PINNED = 2**40
 """Counts for more than any number of records."""
-_HISTORY = dict(pl.from_arrow(HISTORY.arrow.empty_table()).schema)  # type: ignore[union-attr]
+_HISTORY = pl.Schema(HISTORY.arrow)
 
 
 def assign_golden_ids(

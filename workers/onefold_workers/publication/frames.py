@@ -28,9 +28,7 @@ from onefold_storage.schema import (
 
 
 def _empty(table: Table) -> pl.DataFrame:
-    found = pl.from_arrow(table.arrow.empty_table())
-    assert isinstance(found, pl.DataFrame)
-    return found
+    return pl.DataFrame(schema=pl.Schema(table.arrow))
 
 
 @dataclass(frozen=True)

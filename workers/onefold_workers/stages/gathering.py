@@ -124,8 +124,7 @@ def _settled(version: str, name: str, partition: int) -> str:
 
 
 def _empty(name: str) -> pl.DataFrame:
-    frame = pl.from_arrow(_TABLES[name].arrow.empty_table())
-    assert isinstance(frame, pl.DataFrame)
+    frame = pl.DataFrame(schema=pl.Schema(_TABLES[name].arrow))
     until = pl.lit(None, frame.schema["effective_at"]).alias(UNTIL)
     return frame.with_columns(until, golden_id=pl.lit(None, dtype=pl.String))
 

@@ -142,6 +142,4 @@ def _parquet(frame: pl.DataFrame) -> bytes:
 
 
 def _empty(table: Table) -> pl.DataFrame:
-    frame = pl.from_arrow(table.arrow.empty_table())
-    assert isinstance(frame, pl.DataFrame)
-    return frame
+    return pl.DataFrame(schema=pl.Schema(table.arrow))
