@@ -15,6 +15,7 @@ from onefold.commands import (
     backup,
     demo,
     documents,
+    erase,
     failed,
     flows,
     identity,
@@ -65,6 +66,8 @@ for name, command in flows.COMMANDS.items():
 app.command("rollback")(rollback.rollback)
 app.command("sources")(silos.sources)
 app.add_typer(failed.app, name="failed", help="Rows that broke their contract: list, show, replay.")
+app.command("erase")(erase.erase)
+app.command("receipts")(erase.receipts)
 app.command("maintain")(maintain.maintain)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)

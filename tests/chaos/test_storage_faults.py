@@ -277,8 +277,8 @@ def remount(drive: Path, how: str) -> None:
 
 Fault = Callable[[Any, random.Random, bool], None]
 SHORT: dict[Fault, int] = {
-    lander_killed: 4,
-    committer_killed: 4,
+    lander_killed: 3,
+    committer_killed: 3,
     events_killed: 3,
     worker_killed: 2,
     node_killed: 2,

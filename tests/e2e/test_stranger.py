@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -159,6 +160,36 @@ def check_lists(api: Any, facts: dict[str, Any]) -> None:
     assert nobody["suppressed"] == {"no_consent": CUSTOMERS}
     assert api.ask("/v1/scores/churn")[0] == 422
     assert api.ask("/v1/scores/next_best_offer?channel=post&data_use=marketing")[0] == 404
+
+
+def test_who_is_erased_is_gone_while_the_api_serves_and_does_not_land_again(
+    walked: Any, files: Any, serving: Callable[..., AbstractContextManager[Any]]
+) -> None:
+    home, _ = walked
+    number = pl.read_csv(files.members, separator=";", infer_schema=False).drop_nulls()["Member No"][-1]
+    sought = {"external_id": {"scheme": "member_no", "value": number}}
+    with serving(home) as api:
+        (found,) = api.found("/v1/customers/search", sought)["customers"]
+        assert "give --yes" in home.refused("erase", found["golden_id"])
+        assert "g-nobody" in home.refused("erase", "g-nobody", "--yes")
+        told = home.told("erase", found["golden_id"], "--yes", "--by", "privacy")
+        (receipt,) = told["receipts"]
+        assert receipt["complete"]
+        assert receipt["places"]["silver/contact_records"] >= 1
+        until = time.monotonic() + 20
+        while api.ask("/health")[1]["publication"] != told["publication"]:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        assert api.ask(f"/v1/customers/{found['golden_id']}")[0] == 404
+        assert api.found("/v1/customers/search", sought)["customers"] == []
+    assert [r["by"] for r in home.told("receipts")["receipts"]] == ["privacy"]
+    sent = files.members.read_bytes()
+    files.members.write_bytes(sent + b"\n")
+    try:
+        (package,) = home.told("land", "members")["packages"]
+    finally:
+        files.members.write_bytes(sent)
+    assert (package["suppressed"], package["landed"]) == (1, 0)
 
 
 def test_only_orders_and_a_fixed_clock(

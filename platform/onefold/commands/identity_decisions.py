@@ -5,14 +5,13 @@ Each writes rows that every later run obeys, and a line in the audit trail; noth
 
 from __future__ import annotations
 
-import os
-import pwd
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from onefold.account import account_name
 from onefold.commands.identity_words import print_explanation, safe
 from onefold.terminal import out, print_json
 
@@ -174,14 +173,7 @@ def _installation() -> Installation:
 def _book(by: str | None, installation: Installation | None = None) -> Decisions:
     from onefold_storage.decisions import Decisions
 
-    return Decisions(installation or _installation(), by or _account())
-
-
-def _account() -> str:
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:  # a container's user has no name
-        return f"uid {os.getuid()}"
+    return Decisions(installation or _installation(), by or account_name())
 
 
 def _tell(decided: Decided, json: bool) -> None:
