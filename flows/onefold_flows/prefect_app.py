@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy.ext.hybrid import hybrid_property
 
-from onefold_storage.starting import start_quickly
+from onefold_storage.starting import run_evenly, start_quickly
 
 
 def create_app() -> Any:
@@ -25,7 +25,9 @@ def create_app() -> Any:
         for attribute in mapper.all_orm_descriptors.values():
             if isinstance(attribute, hybrid_property) and attribute.bulk_dml_setter is None:
                 attribute.inplace.bulk_dml(_pass_over)
-    return prefect_app()
+    app = prefect_app()
+    run_evenly()
+    return app
 
 
 def _pass_over(cls: Any, mapping: MutableMapping[str, Any], value: Any) -> None:

@@ -84,6 +84,7 @@ def _api(
 
     from onefold.api.app import create_app
     from onefold.settings import PlatformSettings
+    from onefold_storage.starting import run_evenly
 
     platform = PlatformSettings()
     where = host or platform.api_host
@@ -105,6 +106,7 @@ def _api(
     if not key and not _has_key(settings):
         out.print("  there is no API key yet: make one with `onefold key create NAME`")
     with beside(base):
+        run_evenly()
         uvicorn.run(app, host=where, port=number, access_log=False, log_level="warning", server_header=False)
 
 
