@@ -17,12 +17,14 @@ WAITING = (
     "tests/infra/test_up_local.py",
     "tests/storage/test_pool_growth.py",
     "tests/storage/test_bucket_faults.py",
+    "tests/storage/test_torn_commits.py",
     "tests/flows/test_deployments.py",
     "tests/flows/test_server.py",
     "tests/platform/demo/test_live.py",
     "tests/platform/test_api_ingest_faults.py",
     "tests/workers/connectors/test_bad_servers.py",
     "tests/workers/connectors/test_pace.py",
+    "tests/workers/connectors/test_imap.py",
     "tests/infra/test_pool_plan.py",  # last: it uses what test_compose_schema.py builds
 )
 
