@@ -125,6 +125,13 @@ def test_figures_stay_what_they_were(
         assert found["value"] > max(found["rivals"].values(), default=0), "own habit is a strong rule"
 
 
+@pytest.mark.parametrize("model", ["churn", "customer_value", "campaign_response"])
+def test_a_rank_is_among_all_customers(demo: Demo, model: str) -> None:
+    scores = pl.scan_delta(str(demo.home / "lake/gold/scores")).filter(model=model).sort("rank").collect()
+    assert scores["rank"].to_list() == list(range(1, scores.height + 1))
+    assert scores["score"].is_sorted(descending=True)
+
+
 def test_output_is_short_and_says_what_is_generated(demo: Demo) -> None:
     assert "generated" in demo.output
     assert len(demo.output.splitlines()) < 80

@@ -20,8 +20,9 @@ from onefold_workers.feature_view import GOLDEN_ID
 from onefold_workers.features import features_at, rows_at
 from onefold_workers.model_registry import ModelRegistry
 from onefold_workers.plan import Plan
+from onefold_workers.stages.exchange import as_parquet, put_pieces, read_pieces
 from onefold_workers.stages.fingerprint import fingerprint
-from onefold_workers.stages.gathering import Gathered
+from onefold_workers.stages.gathering import Gathered, partition_of
 from onefold_workers.stages.histories import HistoryOf, history_of
 from onefold_workers.stages.reckoning import declared_money, money_of
 from onefold_workers.stages.training import Declared, declared, partitions_of, plans_for, registry_url
@@ -63,9 +64,10 @@ def score_customers(installation: Installation, gathered: Gathered, run_id: str)
     task = partial(_score, inputs=inputs, known=known, champions=champions, plans=plans, run_id=run_id, now=now)
     done = spread(task, names)
     ranks = scoring.ranked(pl.concat([d.points for d in done])).select(GOLDEN_ID, "model", "rank")
-    jobs = [(installation.settings, _place(inputs, n.partition), ranks) for n in names]
+    put_pieces(lake.objects, _ranks(inputs), "client", ranks, partition_of(pl.col(GOLDEN_ID), gathered.partitions))
+    rank = partial(_rank, installation.settings, inputs)
     parts = {t.name: [p for d in done for p in d.parts[t.name]] for t in (OFFERS, TRAITS)}
-    parts[SCORES.name] = [p for written in spread(_rank, jobs) for p in written]
+    parts[SCORES.name] = [p for written in spread(rank, [n.partition for n in names]) for p in written]
     members = segments.members(pl.concat([d.facts for d in done]))
     parts[SEGMENTS.name] = lake.parts(SEGMENTS.name, lake.frame_to_arrow(SEGMENTS.name, members))
     for table in reversed(TABLES):
@@ -116,29 +118,29 @@ def _score(
         else:
             scores.append(scoring.score(trained, model, known.views, people[as_of], run_id))
     points = pl.concat(scores)
-    lake.objects.put(_place(inputs, name.partition), _parquet(points))
+    lake.objects.put(_place(inputs, name.partition), as_parquet(points))
     frames = {OFFERS.name: pl.concat(offers), TRAITS.name: traits(people[now], history, now)}
     parts = {n: lake.parts(n, lake.frame_to_arrow(n, frame)) for n, frame in frames.items()}
     return _Done(parts, points.select(GOLDEN_ID, "model", "score"), segments.facts(people[now]))
 
 
-def _rank(job: tuple[StorageSettings, str, pl.DataFrame]) -> list[Part]:
+def _rank(settings: StorageSettings, inputs: str, partition: int) -> list[Part]:
     """One partition's scores with their rank among all customers, on a worker."""
-    settings, place, ranks = job
     lake = Installation(settings).lake
-    scores = pl.read_parquet(BytesIO(lake.objects.get(place) or b"")).drop("rank")
-    whole = scores.join(ranks, on=[GOLDEN_ID, "model"], how="left").select(SCORES.arrow.names)
+    scores = pl.read_parquet(BytesIO(lake.objects.get(_place(inputs, partition)) or b""))
+    ranks = read_pieces(lake.objects, _ranks(inputs), partition)
+    if ranks is None:  # nobody of this partition has a score
+        return lake.parts(SCORES.name, lake.frame_to_arrow(SCORES.name, scores))
+    whole = scores.drop("rank").join(ranks, on=[GOLDEN_ID, "model"], how="left").select(SCORES.arrow.names)
     return lake.parts(SCORES.name, lake.frame_to_arrow(SCORES.name, whole))
+
+
+def _ranks(inputs: str) -> str:
+    return f"{AREA}/{inputs}/ranks"
 
 
 def _place(inputs: str, partition: int) -> str:
     return f"{AREA}/{inputs}/{partition}.parquet"
-
-
-def _parquet(frame: pl.DataFrame) -> bytes:
-    sink = BytesIO()
-    frame.write_parquet(sink, compression="lz4", statistics=False)
-    return sink.getvalue()
 
 
 def _empty(table: Table) -> pl.DataFrame:

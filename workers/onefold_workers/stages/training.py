@@ -28,6 +28,7 @@ from onefold_workers.model_registry import ModelRegistry
 from onefold_workers.money import Reckoning
 from onefold_workers.plan import Plan, plan, spans
 from onefold_workers.settings import WorkerSettings
+from onefold_workers.stages.exchange import as_parquet
 from onefold_workers.stages.fingerprint import fingerprint
 from onefold_workers.stages.gathering import Gathered
 from onefold_workers.stages.histories import HistoryOf, history_of
@@ -164,9 +165,7 @@ def _rows(name: HistoryOf, known: Declared, plans: Mapping[str, Plan]) -> None:
     objects = Installation(name.settings).lake.objects
     frames = training_frames(known.models, known.views, history_of(name), plans)
     for model, frame in frames.items():
-        sink = BytesIO()
-        frame.write_parquet(sink, compression="lz4", statistics=False)
-        objects.put(f"{AREA}/{model}/{name.partition}.parquet", sink.getvalue())
+        objects.put(f"{AREA}/{model}/{name.partition}.parquet", as_parquet(frame))
 
 
 def registry_url(settings: StorageSettings) -> str:
