@@ -92,6 +92,15 @@ def spent(home: Installation, days: int, at_least: int) -> dict[str, float]:
     return dict(pl.concat(baskets).group_by("golden_id").agg(pl.col("amount").sum()).rows())
 
 
+@pytest.mark.parametrize(("customers", "rows"), [(MANY // 4, 10 * MANY), (10 * MANY, MANY // 4)])
+def test_neither_many_customers_nor_many_rows_make_a_partition_large(
+    home: Installation, monkeypatch: pytest.MonkeyPatch, customers: int, rows: int
+) -> None:
+    monkeypatch.setattr(gathering, "CUSTOMERS_A_PARTITION", customers)
+    monkeypatch.setattr(gathering, "ROWS_A_PARTITION", rows)
+    assert gather(home).partitions >= 4
+
+
 @pytest.mark.parametrize("partitions", [1, 2, 7])
 def test_a_deletion_that_names_no_customer_deletes(home: Installation, partitions: int) -> None:
     tell(home, INTERACTIONS, 2, [bought(n, days=10, by=None, deleted=True) for n in range(0, MANY, 2)])

@@ -29,7 +29,8 @@ from onefold_workers.stages.versions import ORDER, settle_versions, with_until
 
 AREA = "work/customers"
 """Where gathered rows are kept; it holds personal data and is registered in `places.py`."""
-CUSTOMERS_A_PARTITION = 100_000
+CUSTOMERS_A_PARTITION, ROWS_A_PARTITION = 50_000, 1_500_000
+"""Customers, and interactions or cases, that one task holds at most, about: it takes one to two gigabytes then."""
 _TABLES = {"interactions": INTERACTIONS, "cases": CASES}
 
 
@@ -51,8 +52,7 @@ def gather(installation: Installation, *, at_least: int = 2) -> Gathered:
     """Bring interactions and cases together by customer; nothing is done where inputs have not changed."""
     lake = installation.lake
     inputs = [LINKS.name, *(t.name for t in _TABLES.values())]
-    customers = lake.scan(LINKS.name).filter(pl.col("valid_to").is_null()).select(pl.col("golden_id").n_unique())
-    partitions = max(at_least, -(-int(customers.collect().item()) // CUSTOMERS_A_PARTITION))
+    partitions = max(at_least, _partitions(lake))
     version = fingerprint(lake, inputs, partitions=partitions, polars=pl.__version__, area=4)
     known = lake.objects.get(f"{AREA}/current.json")
     if known and (facts := orjson.loads(known))["version"] == version:
@@ -72,6 +72,12 @@ def gather(installation: Installation, *, at_least: int = 2) -> Gathered:
         if old != version:
             lake.objects.delete_below(f"{AREA}/{old}")
     return gathered
+
+
+def _partitions(lake: Lake) -> int:
+    customers = lake.scan(LINKS.name).filter(pl.col("valid_to").is_null()).select(pl.col("golden_id").n_unique())
+    rows = max(lake.rows(t.name) for t in _TABLES.values())
+    return max(-(-int(customers.collect().item()) // CUSTOMERS_A_PARTITION), -(-rows // ROWS_A_PARTITION))
 
 
 def customer_rows(lake: Lake, gathered: Gathered, name: str, partition: int) -> pl.LazyFrame:
