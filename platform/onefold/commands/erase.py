@@ -101,6 +101,7 @@ def _agreed(installation: Installation, golden_ids: list[str], yes: bool) -> Non
             f"{person.golden_id}: {len(person.record_keys):,} records of theirs will be gone from every place"
         )
     if not typer.confirm("This cannot be undone. Erase?", err=True):
+        err.print("nothing was erased")
         raise typer.Exit(1)
 
 
