@@ -71,7 +71,8 @@ def receipts(
     from onefold_storage.law import ERASED
 
     found = _installation().ledger.audit.list(ERASED, limit)
-    told = [(entry.detail or {}) | {"by": entry.actor} for entry in found]
+    details = [(entry.detail or {}) | {"by": entry.actor} for entry in found]
+    told = [detail | {"complete": not detail["left"]} for detail in details]
     if json:
         print_json({"receipts": told})
         return
