@@ -203,7 +203,7 @@ def test_a_wish_is_for_the_channel_that_its_header_names(header: str, channel: s
     text = _drafted_wish(header)
     assert f"channel: {{constant: {channel}}}" in text
     assert f"`{header}`: yes grants marketing by {channel}" in text
-    assert "No column says when: a yes counts from its landing" in text
+    assert "No column says when, so a yes lifts no refusal elsewhere" in text
 
 
 @pytest.mark.parametrize("header", ["agreed_to_terms", "Cookie Consent", "privacy_consent", "analytics_consent"])

@@ -19,7 +19,7 @@ _NO_KEY = (
 )
 
 
-_UNDATED = ". No column says when: a yes counts from its landing, and lifts an address's earlier refusal"
+_UNDATED = ". No column says when, so a yes lifts no refusal elsewhere, unless it is seen to change"
 
 
 def maps(
