@@ -122,7 +122,7 @@ def _then(
     from onefold_workers.data_uses import DataUses
     from onefold_workers.permissions import permissions
     from onefold_workers.profiles import golden_records
-    from onefold_workers.stages.profiling import purposes_of, survivorship_of
+    from onefold_workers.stages.profiling import purposes_of, survivorship_of, undated_of
 
     workspace = installation.workspace
     seen = interactions.select(
@@ -136,4 +136,5 @@ def _then(
     contracts = workspace.contracts()
     said = as_of(OVERRIDES.name, installation.lake.scan(OVERRIDES.name), at).collect()
     profiles = golden_records(records, survivorship_of(workspace, contracts), seen, said)
-    return profiles.to_dicts(), permissions(consents, records, uses, purposes_of(contracts))
+    allowed = permissions(consents, records, uses, purposes_of(contracts), undated_of(contracts))
+    return profiles.to_dicts(), allowed

@@ -227,5 +227,12 @@ def _told(counts: _Counts, vanished: int, columns: str | None) -> str | None:
         told.insert(0, f"rows that are not in it any more, and are deleted: {vanished:,}")
     if counts.first is not None:
         rows = f"{counts.failed:,} of {counts.sent:,} rows are kept as failed events"
-        told.insert(0, f"{rows}; the first is row {counts.first.row_id + 1}: {counts.first.message}")
+        told.insert(0, f"{rows}; the first is {_placed(counts.first)}")
     return "; ".join(told) or None
+
+
+def _placed(bad: BadRow) -> str:
+    """`row 7: …`, or what the message says of the row's place itself, without the file that is named already."""
+    row = f"row {bad.row_id + 1}"
+    _, itself, rest = bad.message.partition(f": {row} (line ")
+    return f"{row} (line {rest}" if itself else f"{row}: {bad.message}"

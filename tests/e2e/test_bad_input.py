@@ -104,7 +104,10 @@ def test_nothing_else_is_said(day: Any, plain: Callable[[str], None]) -> None:
 def test_one_line_names_the_first_bad_row(day: Any, name: str) -> None:
     _, stderr, _ = day
     (about,) = (line for line in stderr.splitlines() if f"{name}: " in line)
-    assert re.search(rf"{PARTLY[name][1]} of \d+ rows are kept as failed events; the first is row \d+: ", about)
+    assert re.search(
+        rf"{PARTLY[name][1]} of \d+ rows are kept as failed events; the first is row \d+(?: \(line \d+\))?: ", about
+    )
+    assert about.count(name) == 1
 
 
 def test_the_rest_went_the_whole_walk(day: Any) -> None:

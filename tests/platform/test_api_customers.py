@@ -204,6 +204,11 @@ def test_a_list_is_no_object(ask: Ask) -> None:
     assert ask("POST", "/v1/customers/search", json=[]).json()["error"]["message"] == "body: expected a JSON object"
 
 
+def test_an_external_id_alone_is_no_object(ask: Ask) -> None:
+    error = ask("POST", "/v1/customers/search", json={"external_id": "208"}).json()["error"]
+    assert (error["field"], error["message"]) == ("external_id", "external_id: expected a JSON object")
+
+
 def test_a_model_of_offers_has_no_list_and_says_where_they_stand(ask: Ask) -> None:
     assert "next_best_offer" in {m["name"] for m in ask("GET", "/v1/models").json()["models"]}
     answer = ask("GET", "/v1/scores/next_best_offer?data_use=marketing&channel=email")

@@ -68,6 +68,8 @@ def test_events_are_listed_shown_amended_repaired_and_replayed(folder: Path, tmp
     assert "two.csv" in shown
     assert shown.endswith("Rows are counted from 1; a header line is none.\n")
     assert "\x1b" not in shown, "a terminal obeys what is in the data"
+    nothing = CliRunner().invoke(app, ["failed", "show", "three"], catch_exceptions=False).stdout
+    assert nothing == "no such failed events are open\n"
     (folder / "one.yaml").write_text(CONTRACT.format(id="one", kind="number"))
     result = _run("replay", "one")
     assert (result["tried"], result["landed"], result["sources"][0]["failing"]) == (2, 1, {"type v": 1})

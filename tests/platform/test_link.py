@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 import yaml
 
+from onefold.commands.identity import link as link_command
 from onefold.link import link
 from onefold_storage.errors import BadContract, BadInput, NotFound
 
@@ -80,6 +81,15 @@ def test_a_row_per_record_in_order_with_key_and_golden_id(files: tuple[Path, Pat
 def test_without_a_truth_there_are_no_figures(files: tuple[Path, Path, Path]) -> None:
     result = link([files[0]], files[1], files[2])
     assert (result.precision, result.recall, result.f1) == (None, None, None)
+
+
+def test_the_command_says_where_it_wrote(
+    files: tuple[Path, Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, _, output = files
+    link_command([files[0]], files[1], output)
+    told = " ".join(capsys.readouterr().out.split())
+    assert "records are" in told and "each record with its golden ID" in told
 
 
 def test_the_truth_is_never_evidence_even_if_the_contract_says_so(tmp_path: Path) -> None:

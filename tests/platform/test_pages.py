@@ -120,6 +120,7 @@ def test_a_search_shows_a_single_customer_at_once(browser: TestClient) -> None:
         "40 days since the last purchase",
         "COFFEE",
         "made up, for demonstration",
+        "When (UTC)",
         "crm_contacts",
     ):
         assert word in page

@@ -336,6 +336,25 @@ def test_moments_survive_being_written(at: datetime) -> None:
     assert found == [at.replace(tzinfo=UTC)] * len(written)
 
 
+@pytest.mark.parametrize(
+    ("zone", "landed_as"),
+    [("Europe/Berlin", "1990-06-02T22:00:00"), ("America/New_York", "1990-06-03T04:00:00"), ("UTC", "1990-06-03T00:00:00"),
+     # A program's midnight in UTC is that day, wherever the source stands; so is a moment within it.
+     ("America/New_York", "1990-06-03T00:00:00"), ("Europe/Berlin", "1990-06-03T00:00:00"),
+     ("Europe/Berlin", "1990-06-02T23:30:00")],
+)  # fmt: skip
+@pytest.mark.parametrize("mapped", [False, True])
+def test_a_birth_date_kept_as_a_moment_is_the_day_that_was_written(zone: str, landed_as: str, mapped: bool) -> None:
+    born = {"t": "timestamp"} if mapped else {"t": "timestamp", "kind": "birth_date"}
+    fields = {"birth_date": "born"} if mapped else {}
+    made = contract(
+        {"id": {"key": True}, "born": born}, [{"table": "contact_records", "fields": fields}], timezone=zone
+    )
+    moments = pa.array([datetime.fromisoformat(landed_as), None], pa.timestamp("us", tz="UTC"))
+    out = silver_rows(made, bronze(id=pa.array(["1", "2"]), born=moments))
+    assert [r["birth_date"] for r in rows(out, "silver/contact_records")] == [date(1990, 6, 3), None]
+
+
 @settings(max_examples=60, deadline=None, derandomize=True)
 @given(texts=st.lists(st.one_of(st.none(), st.text(max_size=12)), min_size=1, max_size=6))
 def test_no_text_breaks_a_map(texts: list[str | None]) -> None:

@@ -16,6 +16,7 @@ from onefold_storage.derived import replaced, taken, written
 from onefold_storage.schema import Table
 from onefold_workers import cleaning
 from onefold_workers.mapping_values import (
+    calendar_day,
     json,
     label,
     moment,
@@ -90,8 +91,15 @@ class Fields:
     def moment(self, rule: FieldRule) -> pl.Expr:
         """A field as a point in time in UTC, by the rule's format and zone, else the column's, else the source's."""
         value, dtype, own = self._value(rule)
-        zone = rule.timezone or own.timezone or self.contract.rules.timezone
-        return moment(value, dtype, zone, rule.format or own.format)
+        return moment(value, dtype, self._zone(rule, own), rule.format or own.format)
+
+    def _day(self, rule: FieldRule) -> pl.Expr:
+        """A field as the calendar day that a moment was written as; as it is where it is no moment."""
+        value, dtype, own = self._value(rule)
+        return calendar_day(value, dtype, self._zone(rule, own))
+
+    def _zone(self, rule: FieldRule, own: ColumnRules) -> str:
+        return rule.timezone or own.timezone or self.contract.rules.timezone
 
     def locale(self, rule: FieldRule) -> str | None:
         """A number's locale: the rule's, else the column's, else the source's."""
@@ -147,7 +155,9 @@ class Fields:
         known = self.contract.mapped.values()
         schemes = {c.name: c.rules.scheme for c in known if c.rules.kind}
         formats = {c.name: c.rules.format for c in known if c.rules.kind}
-        columns = {c: self.kept(c) for c in kinds}
+        columns = {
+            c: self._day(FieldRule(column=c)) if k == "birth_date" else self.kept(c) for c, k in kinds.items()
+        }
         for name, rule in self.rules.fields.items():
             if name != "external_ids" and name not in cleaning.PERSON_KINDS:
                 continue
@@ -155,7 +165,8 @@ class Fields:
             if kind != "external_id":
                 kinds = {c: k for c, k in kinds.items() if k != kind}
             column = f"{name}\0"
-            columns[column], kinds[column] = self.text(rule), kind
+            columns[column] = self._day(rule) if kind == "birth_date" else self.text(rule)
+            kinds[column] = kind
             own = self.contract.mapped[rule.column].rules if rule.column else ColumnRules()
             schemes[column] = own.scheme or rule.column or self.contract.id
             formats[column] = rule.format or own.format

@@ -115,6 +115,21 @@ def moment(expr: pl.Expr, dtype: pl.DataType, zone: str, form: Format | None = N
     return pl.coalesce(tries)
 
 
+def calendar_day(expr: pl.Expr, dtype: pl.DataType, zone: str) -> pl.Expr:
+    """The day that a moment was written as; what is no moment stays as it is.
+
+    A spreadsheet's or database's birth date is midnight in `zone`, and the day before in UTC east of Greenwich. One
+    written as midnight in UTC is that day, wherever the source stands.
+    """
+    if not isinstance(dtype, pl.Datetime):
+        return expr
+    if not dtype.time_zone:
+        return expr.dt.date()
+    there, utc = expr.dt.convert_time_zone(zone), expr.dt.convert_time_zone("UTC")
+    meant = (there.dt.time() != pl.time(0)) & (utc.dt.time() == pl.time(0))
+    return pl.when(meant).then(utc.dt.date()).otherwise(there.dt.date())
+
+
 def _epoch(text: pl.Expr) -> pl.Expr:
     """Seconds, milliseconds from eleven digits on, or microseconds from fourteen on, since 1970."""
     count = pl.when(text.str.contains(r"^\d{9,17}$")).then(text).cast(pl.Int64, strict=False)

@@ -14,15 +14,14 @@ import polars as pl
 from onefold_storage.schema import PERMISSIONS
 from onefold_workers.contact_points import POINT_OF, holdings, permitted, stated
 from onefold_workers.data_uses import ANY, CONSENT, DataUses
+from onefold_workers.undated import GRANTED, UNKNOWN, known_since
 
 __all__ = ["DataUses", "permissions"]
 
-GRANTED = "GRANTED"
 _EMPTY = pl.DataFrame(schema=pl.Schema(PERMISSIONS.arrow))
 _CELL = ["data_use", "channel"]
 _SUBJECT = ["subject_kind", "subject"]
 _NEEDS = {**POINT_OF, "post": "post"}
-_EPOCH = pl.lit(0).cast(pl.Datetime("us", "UTC"))
 
 
 def permissions(
@@ -30,13 +29,15 @@ def permissions(
     records: pl.DataFrame,
     uses: DataUses,
     purposes: Mapping[str, Collection[str]] | None = None,
+    undated: Collection[str] = (),
 ) -> pl.DataFrame:
     """One row per customer, data use and channel that `uses` names, in the columns of `PERMISSIONS`.
 
     `consents`: silver's consents, every version (record_key and deleted may be absent: wishes that stand by
     themselves). `records`: the latest contact records with `golden_id`. `purposes`: the data uses that each source's
     contract names; where they are given, a use without consent takes contact points from those sources alone whose
-    contract names it (a wish that grants names its purpose itself, wherever the contact point came from).
+    contract names it (a wish that grants names its purpose itself, wherever the contact point came from). `undated`:
+    the sources whose wishes have no time of their own (`undated.py`).
 
     Allowed is what has a lawful basis and a contact point: `consent` needs a wish that grants it and none that
     forbids it; any other basis holds until somebody objects. Of one subject's wishes for a data use and channel
@@ -59,7 +60,7 @@ def permissions(
         return _EMPTY
     held = holdings(records)
     spoken = consents.join(held.select(_SUBJECT).unique(), on=_SUBJECT, how="semi")
-    verdicts = _by_subject(_standing(spoken), cells)
+    verdicts = _by_subject(_standing(spoken, undated), cells)
     every = (
         _reachable(records, cells, purposes)
         .join(_by_customer(verdicts, held), on=["golden_id", *_CELL], how="left")
@@ -68,7 +69,7 @@ def permissions(
     return _decided(every).select(pl.col(c).cast(t) for c, t in _EMPTY.schema.items()).sort("golden_id", *_CELL)
 
 
-def _standing(consents: pl.DataFrame) -> pl.DataFrame:
+def _standing(consents: pl.DataFrame, undated: Collection[str]) -> pl.DataFrame:
     """The wish that stands for each subject, data use and channel: at, forbids, revoked."""
     has = set(consents.columns)
     arrival = [c for c in ("package_id", "row_id") if c in has]
@@ -76,12 +77,13 @@ def _standing(consents: pl.DataFrame) -> pl.DataFrame:
     every = (
         consents.with_columns(
             wish.fill_null(""),
-            at.fill_null(_EPOCH),
+            at.fill_null(UNKNOWN),
             _gone=pl.col("deleted").fill_null(False) if "deleted" in has else pl.lit(False),
             _record=pl.col("record_key") if "record_key" in has else pl.lit(None, dtype=pl.String),
         )
         .sort("effective_at", *arrival, "_gone", "state")
         .with_row_index("_place")
+        .pipe(known_since, [*_SUBJECT, *_CELL, "_record"], undated)
         .with_columns(forbids=wish != GRANTED)
         .sort("effective_at", "forbids", "_place")
     )

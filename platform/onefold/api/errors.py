@@ -75,6 +75,8 @@ def _invalid(request: Request, error: Exception) -> Answer:
         parts = parts[1:]
     field = ".".join(p if NAME.match(p) or p.isdigit() else "?" for p in parts)
     said = str(first["msg"]) if _SAID.match(kind) else f"is not valid ({kind})"
+    if kind == "model_attributes_type":
+        said = "expected a JSON object"
     return problem(422, "bad_input", f"{field}: {said}", field)
 
 

@@ -71,7 +71,8 @@ def receipts(
     from onefold_storage.law import ERASED
 
     found = _installation().ledger.audit.list(ERASED, limit)
-    told = [(entry.detail or {}) | {"by": entry.actor} for entry in found]
+    details = [(entry.detail or {}) | {"by": entry.actor} for entry in found]
+    told = [detail | {"complete": not detail["left"]} for detail in details]
     if json:
         print_json({"receipts": told})
         return
@@ -101,6 +102,7 @@ def _agreed(installation: Installation, golden_ids: list[str], yes: bool) -> Non
             f"{person.golden_id}: {len(person.record_keys):,} records of theirs will be gone from every place"
         )
     if not typer.confirm("This cannot be undone. Erase?", err=True):
+        err.print("nothing was erased")
         raise typer.Exit(1)
 
 

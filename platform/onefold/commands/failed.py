@@ -87,8 +87,7 @@ def show(
         )
         out.print(f"  {escape(event['message'])}")
         out.print(f"  {escape(_line(event))}")
-    if rows:
-        out.print("Rows are counted from 1; a header line is none.")
+    out.print("Rows are counted from 1; a header line is none." if rows else "no such failed events are open")
 
 
 @app.command()

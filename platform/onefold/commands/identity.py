@@ -42,6 +42,7 @@ def link(
         print_json_line(result)
         return
     out.print(f"{result['records']:,} records are {result['clusters']:,} customers, in {result['seconds']:.1f} s")
+    out.print(f"Wrote {output}, each record with its golden ID", markup=False)
     if result["f1"] is not None:
         out.print(", ".join(f"{k} {result[k]:.4f}" for k in ("precision", "recall", "f1")))
 

@@ -194,6 +194,32 @@ def test_a_newsletter_flag_is_a_consent_in_many_languages(header: str, yes: str,
     assert said == {yes: "GRANTED", no: "DENIED"}
 
 
+@pytest.mark.parametrize(
+    ("header", "channel"),
+    [("consents.email", "email"), ("consents_sms", "sms"), ("permissions.push", "push"), ("WhatsApp Opt-In", "whatsapp"),
+     ("Einwilligungen E-Mail", "email")],
+)  # fmt: skip
+def test_a_wish_is_for_the_channel_that_its_header_names(header: str, channel: str) -> None:
+    text = _drafted_wish(header)
+    assert f"channel: {{constant: {channel}}}" in text
+    assert f"`{header}`: yes grants marketing by {channel}" in text
+    assert "No column says when, so a yes lifts no refusal elsewhere" in text
+
+
+@pytest.mark.parametrize("header", ["agreed_to_terms", "Cookie Consent", "privacy_consent", "analytics_consent"])
+def test_a_yes_to_something_else_than_marketing_opens_nothing_and_is_asked_about(header: str) -> None:
+    text = _drafted_wish(header)
+    assert "table: consents" not in text
+    assert f"Check: `{header}` looks like a wish for something else than marketing" in text
+    assert "table: consents" in _drafted_wish(f"{header} marketing")
+
+
+def _drafted_wish(header: str) -> str:
+    rows = range(40)
+    people = {"id": [f"c{i}" for i in rows], "email": [f"ann{i}@example.org" for i in rows]}
+    return draft(arrow(pl.DataFrame({**people, header: [i % 3 == 0 for i in rows]})), "people", "people.csv")
+
+
 def test_a_japanese_table_of_customers_is_understood() -> None:
     given, family = ("淳", "香織", "結衣", "裕樹"), ("森", "鈴木", "池田")
     read_given, read_family = ("ジュン", "カオリ", "ユイ", "ヒロキ"), ("モリ", "スズキ", "イケダ")

@@ -51,6 +51,8 @@ def is_nobodys(written: str) -> bool:
 def phone(expr: pl.Expr, country: str | pl.Expr | None = None) -> pl.Expr:
     """A phone number in E.164 (`+4930123456`), or its digits where it is not a valid number; null where nobody's.
 
+    A number with a plus is never read as a national one.
+
     `country`: ISO 3166 alpha-2 of numbers written without a country code: one for all, or one per row.
     Every distinct number is looked at once, whatever the number of rows.
     """
@@ -93,11 +95,15 @@ def _phone(text: str, country: str | None) -> str | None:
     if len(set(digits)) == 1 or digits in NO_PHONE:
         return None
     abroad = f"+{digits[2:]}" if digits.startswith("00") else None
-    for candidate in (part, abroad, digits):
+    for candidate in (part, abroad):
         valid = _e164(candidate, country) if candidate else None
         if valid:
             return valid
-    return digits
+    home = _e164(digits, country)
+    # A plus says that a country code follows: the same digits are no number of `country`, and keep the plus lest
+    # they are taken for one when they are cleaned again.
+    stated = part.lstrip(" (").startswith("+") and not digits.startswith("0")
+    return f"+{digits}" if stated and home else home or digits
 
 
 def _e164(text: str, country: str | None) -> str | None:

@@ -19,6 +19,9 @@ _NO_KEY = (
 )
 
 
+_UNDATED = ". No column says when, so a yes lifts no refusal elsewhere, unless it is seen to change"
+
+
 def maps(
     source: str, profiles: dict[str, Profile], guesses: dict[str, Guess], roles: Roles
 ) -> list[tuple[Map, str]]:
@@ -135,5 +138,8 @@ def _consent(guesses: dict[str, Guess], roles: Roles, index: int) -> tuple[Map, 
     rules: Map = {"table": "consents"}
     if roles.updated:
         rules["effective_at"] = roles.updated
-    remark = "yes refuses, no says nothing" if wish.refusal else "yes grants; what is not understood is DENIED"
-    return {**rules, "fields": fields}, remark
+    use = f"marketing by {channel}" if channel != "any" else "marketing by any channel"
+    if wish.refusal:
+        return {**rules, "fields": fields}, f"`{wish.column}`: yes refuses {use}, no says nothing"
+    remark = f"`{wish.column}`: yes grants {use}; what is not understood is DENIED"
+    return {**rules, "fields": fields}, remark + ("" if roles.updated else _UNDATED)

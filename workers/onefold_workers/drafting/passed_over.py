@@ -1,4 +1,4 @@
-"""Columns that look like a time or like money and are neither in the draft: what a person is asked about them."""
+"""Columns that look like a time, money or a wish and are none in the draft: what a person is asked about them."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import polars as pl
 from onefold_workers.drafting.headers import header_kind
 from onefold_workers.drafting.kinds import Guess
 from onefold_workers.drafting.profile import Profile
-from onefold_workers.drafting.roles import Roles, is_time
+from onefold_workers.drafting.roles import Roles, is_time, of_other_purpose
 from onefold_workers.drafting.vocabulary import longest, vocabulary
 
 _SOME, _ALL = 0.3, 0.98
+_FEW = 8
 _BORN, _YOUNG, _NOW = 1_000, 5_000, 60_000
 """Days since 1900: a birth in 1902, what half of all people are younger than, and a day in 2064."""
 
@@ -21,7 +22,7 @@ def passed_over(profiles: dict[str, Profile], found: dict[str, Guess], roles: Ro
     """A question by column, without any value of it."""
     codes = {*roles.key, roles.customer, roles.item, roles.order}
     free = {n: p for n, p in profiles.items() if n not in found and n not in codes and p.filled}
-    asked = dict(_times(free))
+    asked = dict(_times(free)) | dict(_wishes(free))
     if roles.amount is None:
         asked |= dict(_money({n: p for n, p in free.items() if n not in asked and n != roles.quantity}))
     return asked
@@ -53,6 +54,16 @@ def _serials(p: Profile) -> bool:
         return False
     numbers = p.text.cast(pl.Float64, strict=False).drop_nulls()
     return bool(numbers.is_between(_BORN, _NOW).mean() > 0.9 and numbers.median() > _YOUNG)  # type: ignore[operator]
+
+
+def _wishes(free: dict[str, Profile]) -> Iterator[tuple[str, str]]:
+    for name, p in free.items():
+        if of_other_purpose(p) and p.distinct <= _FEW:
+            yield (
+                name,
+                f"`{name}` looks like a wish for something else than marketing and was passed over: where it is one, map"
+                " it to `consents` with the `data_use` that it is for",
+            )
 
 
 def _money(free: dict[str, Profile]) -> Iterator[tuple[str, str]]:

@@ -335,7 +335,7 @@ def _wishes(free: dict[str, Profile]) -> tuple[Wish, ...]:
     for name, p in free.items():
         said = runs(p.words)
         refusal = bool(said & known.roles["refusal"])
-        if not (refusal or said & known.roles["consent"]) or p.distinct > 8:
+        if not (refusal or said & known.roles["consent"]) or p.distinct > 8 or of_other_purpose(p):
             continue
         initials = p.share_in(_INITIALS) == 1 and p.share_in(frozenset("n")) > 0
         yes = frozenset(GRANTED) | ({"s", "o"} if initials else set())
@@ -344,6 +344,12 @@ def _wishes(free: dict[str, Profile]) -> tuple[Wish, ...]:
         channel = next((c for c, words in known.channels.items() if said & words), "any")
         found.append(Wish(name, channel, refusal, p.written_as(yes), p.written_as(_NO)))
     return tuple(found)
+
+
+def of_other_purpose(p: Profile) -> bool:
+    """Whether a header speaks of cookies, terms, a privacy notice: a yes to those lets nobody be written to."""
+    said, known = runs(p.words), vocabulary().roles
+    return bool(said & known["consent"] and said & known["other_purpose"]) and not said & known["marketing"]
 
 
 def country_of(profiles: dict[str, Profile], guesses: dict[str, Guess]) -> str | None:

@@ -33,6 +33,7 @@ class ProfileTask:
     survivorship: Survivorship
     uses: DataUses
     purposes: dict[str, tuple[str, ...]]
+    undated: tuple[str, ...]
 
 
 def build_profiles(installation: Installation, contracts: list[Contract], gathered: Gathered) -> bool:
@@ -44,6 +45,7 @@ def build_profiles(installation: Installation, contracts: list[Contract], gather
         "survivorship": survivorship.model_dump(mode="json"),
         "uses": uses.model_dump(mode="json"),
         "purposes": purposes_of(contracts),
+        "undated": undated_of(contracts),
         "columns": [CUSTOMERS.arrow.names, PERMISSIONS.arrow.names],
     }
     tables = [LINKS.name, CONTACT_RECORDS.name, CONSENTS.name, OVERRIDES.name]
@@ -51,7 +53,9 @@ def build_profiles(installation: Installation, contracts: list[Contract], gather
     inputs = fingerprint(lake, tables, gathered=gathered.version, **facts)
     if lake.inputs(CUSTOMERS.name) == inputs and lake.inputs(PERMISSIONS.name) == inputs:
         return False
-    task = ProfileTask(installation.settings, gathered, survivorship, uses, purposes_of(contracts))
+    task = ProfileTask(
+        installation.settings, gathered, survivorship, uses, purposes_of(contracts), undated_of(contracts)
+    )
     results = spread(partial(_profile, task), range(gathered.partitions))
     for name, place in ((PERMISSIONS.name, 1), (CUSTOMERS.name, 0)):
         with lake.lock(name):
@@ -73,6 +77,18 @@ def purposes_of(contracts: list[Contract]) -> dict[str, tuple[str, ...]]:
     return {c.id: c.rules.data_use for c in contracts}
 
 
+def undated_of(contracts: list[Contract]) -> tuple[str, ...]:
+    """The sources whose contract names no time for a wish, so that one counts from its landing."""
+    wishes = {c.id: [m for m in c.maps if m.table == "consents"] for c in contracts}
+    return tuple(
+        sorted(
+            s
+            for s, maps in wishes.items()
+            if any(not m.effective_at and "effective_at" not in m.fields for m in maps)
+        )
+    )
+
+
 def _profile(task: ProfileTask, partition: int) -> tuple[list[Part], list[Part]]:
     installation = Installation(task.settings)
     lake: Lake = installation.lake
@@ -86,7 +102,8 @@ def _profile(task: ProfileTask, partition: int) -> tuple[list[Part], list[Part]]
     customers = golden_records(records, task.survivorship, seen, lake.scan(OVERRIDES.name).collect())
     live = consents_of(installation.ledger.wishes, records, installation.keyed_hash)
     landed = lake.scan(CONSENTS.name).filter(pl.col("subject").is_in(_subjects(records).implode())).collect()
-    allowed = permissions(pl.concat([landed, live], how="diagonal"), records, task.uses, task.purposes)
+    said = pl.concat([landed, live], how="diagonal")
+    allowed = permissions(said, records, task.uses, task.purposes, task.undated)
     installation.ledger.close()
     return (
         lake.parts(CUSTOMERS.name, lake.frame_to_arrow(CUSTOMERS.name, customers)),

@@ -69,7 +69,7 @@ def _check_names(file: InputFile, names: list[str], expected: tuple[str, ...]) -
     if empty:
         raise file.bad(
             f"header: column {', '.join(empty)} of {len(names)} has no name; every column needs one. If lines stand above "
-            "the header, say how many: `skip_lines`"
+            "the header, say how many: `skip_lines`, of a draft --option skip_lines=N"
         )
     twice = next((name for name, count in Counter(names).items() if count > 1), None)
     if twice is not None:

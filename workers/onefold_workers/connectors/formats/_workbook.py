@@ -14,6 +14,7 @@ import sys
 PROBLEM = "onefold: "
 """Begins the line of standard error that says what is wrong with the workbook."""
 _UNNAMED = "__UNNAMED__"
+_LOOKED_AT = 30
 
 
 def main(sheet_name: str, above: int, rows_a_batch: int) -> str | None:
@@ -34,12 +35,19 @@ def main(sheet_name: str, above: int, rows_a_batch: int) -> str | None:
     if any(rows.column(n).null_count < rows.num_rows for n in unnamed):
         return (
             "columns: one has values and no name; every column needs its own name. If rows stand above the header, say "
-            "how many: `skip_lines`"
+            f"how many: `skip_lines`, of a draft --option skip_lines={above + 1 + _fullest(rows)}"
         )
     rows = _without_blank_rows(rows.drop_columns(unnamed))
     with pa.ipc.new_stream(sys.stdout.buffer, rows.schema) as writer:
         writer.write_table(rows, max_chunksize=rows_a_batch)
     return None
+
+
+def _fullest(rows):  # type: ignore[no-untyped-def]
+    """The first of the rows at the top that has as many values as any of them: the header, where titles hid it."""
+    top = rows.slice(0, _LOOKED_AT).to_pylist()
+    filled = [sum(value not in (None, "") for value in row.values()) for row in top]
+    return filled.index(max(filled))
 
 
 def _without_blank_rows(rows):  # type: ignore[no-untyped-def]  # pyarrow is imported once memory is bounded
