@@ -50,9 +50,9 @@ def documents_of(lake: Lake, golden_id: str) -> list[CustomerDocument]:
     Raises:
         NotFound: no customer has or had this golden ID.
     """
-    if not lake.exists(DOCUMENTS.name) or not lake.exists(LINKS.name):
-        return []
     standing, _ = survivor(lake, golden_id)
+    if not lake.exists(DOCUMENTS.name):
+        return []
     mine = lake.scan(LINKS.name).filter(pl.col("valid_to").is_null(), pl.col("golden_id") == standing)
     keys = mine.select("record_key").collect()["record_key"]
     rows = lake.scan(DOCUMENTS.name)

@@ -21,6 +21,7 @@ from onefold.api.shapes import Documents
 from onefold.cli import app
 from onefold_storage.deliveries import Document
 from onefold_storage.documents import keep, key_of
+from onefold_storage.errors import NotFound
 from onefold_storage.installation import Installation
 from onefold_storage.schema import DOCUMENTS, LINKS
 
@@ -115,3 +116,8 @@ def test_the_command_line(with_documents: Any, tmp_path: Path, monkeypatch: pyte
     assert [e.actor for e in with_documents.ledger.audit.list("document.fetch")] == ["command line"]
     refused = run(app, ["document", "fetch", "g0000003", _id(PHOTO), "--out", str(tmp_path / "photo")])
     assert refused.exit_code != 0 and not (tmp_path / "photo").exists()
+
+
+def test_documents_of_nobody_are_not_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ONEFOLD_HOME", str(tmp_path))
+    assert isinstance(CliRunner().invoke(app, ["document", "list", "g-nobody"]).exception, NotFound)
