@@ -24,9 +24,13 @@ from onefold_storage.person import Identifier
 
 _TELLING = 6
 """Characters from which on an external ID is looked for in any text."""
+UNFINISHED = "erasing"
+"""Below it stands whom an erasure that has not ended is about."""
 _HEAD = 1 << 20
 """Bytes looked at of a document, which may be a film: what stays of these belongs to others, or to nobody."""
 _SQLITE = b"SQLite format 3\0"
+_WORD = r"(?<![\w@])(?<!\w[.+%'-]){}(?![.-]?[\w@])"
+"""Not a part of a longer one: `ann@x.org` is neither in `jo.ann@x.org` nor in `ann@x.org.au`."""
 _SEPARATORS = r"[\s().\-/+]"
 
 
@@ -40,7 +44,7 @@ class Terms:
     _phone: re.Pattern[str] | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_word", _any(r"(?<![\w@]){}(?![\w@])", self.words))
+        object.__setattr__(self, "_word", _any(_WORD, self.words))
         object.__setattr__(self, "_phone", _any(r"(?<!\d)\d{{0,6}}{}(?!\d)", self.phones))
 
     @classmethod
@@ -59,16 +63,26 @@ class Terms:
 
 
 def rescan(objects: Objects, terms: Terms) -> tuple[int, list[str]]:
-    """How many objects there are, and the keys of those that hold the person still.
+    """How many objects there are, and those that hold the person still, as `withheld` tells them."""
+    keys = looked_at(objects)
+    return len(keys), withheld(terms, holding(objects, terms, keys))
 
-    A key that itself holds an identifier is withheld.
-    """
-    keys = objects.keys("", unfinished=True)
+
+def looked_at(objects: Objects) -> list[str]:
+    """The keys of all objects but those that say whom an erasure is about, which go when it ends."""
+    return [k for k in objects.keys("", unfinished=True) if not k.startswith(f"{UNFINISHED}/")]
+
+
+def holding(objects: Objects, terms: Terms, keys: list[str]) -> list[str]:
+    """Which of these objects hold one of the terms, in their key or inside."""
     if not terms.words and not terms.phones:
-        return len(keys), []
-    named = ["(a key that holds an identifier)" for k in keys if terms.found_in(k)]
-    held = [k for k in keys if not terms.found_in(k) and any(map(terms.found_in, texts(objects, k, terms)))]
-    return len(keys), [*named, *held]
+        return []
+    return [k for k in keys if terms.found_in(k) or any(map(terms.found_in, texts(objects, k, terms)))]
+
+
+def withheld(terms: Terms, keys: list[str]) -> list[str]:
+    """Keys that can be told: one that itself holds an identifier is withheld."""
+    return ["(a key that holds an identifier)" if terms.found_in(k) else k for k in keys]
 
 
 def texts(objects: Objects, key: str, terms: Terms) -> Iterator[str]:
