@@ -17,10 +17,11 @@ from onefold_storage.installation import FLOW, Installation
 from onefold_storage.law import ERASED
 from onefold_storage.person import Person, find_people, together
 from onefold_storage.places import PLACES, table_of
-from onefold_storage.rescanning import Terms, holding, looked_at, withheld
+from onefold_storage.rescanning import holding, looked_at, withheld
 from onefold_storage.schema import CONTACT_RECORDS, LINKS
 from onefold_storage.spool_erasing import rescan_spool
 from onefold_storage.sweeping import sweep
+from onefold_storage.terms import Terms
 from onefold_storage.unfinished import begin, begun, end, kept_people
 
 _LAST = (CONTACT_RECORDS.name, LINKS.name)

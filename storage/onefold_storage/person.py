@@ -1,7 +1,7 @@
 """Who is to be erased: the record keys and identifiers of customers, as far as they are nobody else's.
 
-An identifier that a record of another customer carries too (a household's phone) is shared: it tells nobody apart,
-so it is neither put on the suppression list nor looked for.
+An identifier that a record of another customer carries too (a household's phone), be it as an attribute of theirs, is
+shared: it tells nobody apart, so it is neither put on the suppression list nor looked for.
 """
 
 from __future__ import annotations
@@ -22,10 +22,8 @@ from onefold_storage.schema import CONTACT_RECORDS, DECLARATIONS, LINKS
 from onefold_storage.sieve import RECORD, marks
 from onefold_storage.suppression import Suppressed
 from onefold_storage.survivors import survivor
+from onefold_storage.terms import Identifier, carried
 from onefold_storage.workspace import Workspace
-
-Identifier = tuple[str, str]
-"""Scheme (`email`, `phone`, `record` or an external ID's) and value in its normal form."""
 
 
 @dataclass(frozen=True)
@@ -93,9 +91,11 @@ def find_people(
             *_bronze_identifiers(installation, own.collect()),
         ]
     ).unique()
-    others = identifiers_of(records.join(elsewhere, on="record_key", how="semi"))
     pair = ["scheme", "value"]
-    shared = others.join(given.lazy(), on=pair, how="semi").select(pair).unique().collect()
+    others = records.join(elsewhere, on="record_key", how="semi")
+    same = identifiers_of(others).join(given.lazy(), on=pair, how="semi").select(pair).unique().collect()
+    told = carried(others.select("attributes").unique().collect()["attributes"], given.select(pair).rows())
+    shared = pl.concat([same, pl.DataFrame(sorted(told), schema=same.schema, orient="row")]).unique()
     single = given.join(shared, on=pair, how="anti")
     loose = identifiers_of(  # landed, not yet resolved
         records.join(links.lazy(), on="record_key", how="anti").join(owned.lazy(), on="record_key", how="anti")

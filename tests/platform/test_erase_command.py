@@ -79,6 +79,6 @@ def test_what_is_left_is_told_with_an_exit_code(home: Installation) -> None:
 
 def test_where_nothing_was_ever_published_nothing_is_now(home: Installation) -> None:
     home.lake.objects.delete_below("publications")
-    home.ledger.publications.record("000001-x", home.clock.now(), "refused", {})
+    home.ledger.publications.mark(home.ledger.publications.list()[0].version, "refused")
     told: dict[str, Any] = json.loads(_erase("g-ann", "--yes", "--json").stdout)
     assert told["publication"] is None

@@ -22,8 +22,9 @@ from onefold_storage.ledger_tables import metadata
 from onefold_storage.maintenance import maintain
 from onefold_storage.person import find_people
 from onefold_storage.places import undeclared
-from onefold_storage.rescanning import Terms, rescan
+from onefold_storage.rescanning import rescan
 from onefold_storage.restoring import restore
+from onefold_storage.terms import Terms
 from onefold_storage.wishes import Wish
 
 Make = Callable[..., Any]

@@ -13,6 +13,7 @@ from typing import Any
 
 import duckdb
 import polars as pl
+import pyarrow as pa
 import pytest
 from minio import Minio
 from minio.versioningconfig import ENABLED, VersioningConfig
@@ -24,8 +25,10 @@ from onefold_storage.errors import NotFound
 from onefold_storage.installation import Installation
 from onefold_storage.person import identifiers_of
 from onefold_storage.places import undeclared
-from onefold_storage.rescanning import Terms, rescan
+from onefold_storage.rescanning import rescan
+from onefold_storage.schema import CONTACT_RECORDS
 from onefold_storage.settings import StorageSettings
+from onefold_storage.terms import Terms
 from onefold_storage.unfinished import begun
 
 NOW = datetime(2018, 1, 1, tzinfo=UTC)
@@ -275,6 +278,17 @@ def test_several_people_go_in_one_pass_with_a_receipt_each(
     assert filled.lake.rows("bronze/crm") == 1, "nobody goes where one is not known"
 
 
+def test_a_number_that_is_another_customers_attribute_is_theirs_too(filled: Installation) -> None:
+    records = filled.lake.read("silver/contact_records").to_pylist()
+    for record in records:
+        if record["record_key"] == "crm:2":
+            record["attributes"] = '{"home_phone": "(020) 7946.0999", "mother": "jo.cyril@example.org"}'
+    filled.lake.replace("silver/contact_records", pa.Table.from_pylist(records, CONTACT_RECORDS.arrow))
+    receipt = erase(filled, "g-cyril", NOW)
+    assert (receipt.shared, receipt.suppressed) == (1, 4), "his phone is Bob's at home; his email is nobody else's"
+    assert receipt.left == ()
+
+
 def test_erasing_twice_and_erasing_nobody(filled: Installation) -> None:
     erase(filled, "g-ann", NOW)
     again = erase(filled, "g-old", NOW)
@@ -302,6 +316,7 @@ def test_the_rescan_sees_through_compression_and_formats(filled: Installation) -
         assert terms.found_in(text), text
     for text in ("...annabel@example.com.", "<annabel@example.com>", "mailto:annabel@example.com?x", "'crm:2'"):
         assert terms.found_in(text), text
+    assert not Terms.of({("customer", "104711")}).found_in("104711"), "an amount, or a postcode"
     for text in ("jo.annabel@example.com", "jo+annabel@example.com", "annabel@example.com.au", "CARD-0003-B"):
         assert not terms.found_in(text), f"somebody else's: {text}"
     for text in ("joannabel@example.com", "crm:22", "scrm:2", "0794609990", "CARD-00031", ""):
