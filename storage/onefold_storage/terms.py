@@ -60,10 +60,9 @@ def carried(texts: pl.Series, identifiers: Iterable[Identifier]) -> set[Identifi
     if not terms.words | terms.phones:
         return set()
     text = pl.col("text")
-    plain, bare = text.str.to_lowercase(), text.str.replace_all(SEPARATORS, "")
-    some = pl.DataFrame({"text": texts.drop_nulls().unique()}).filter(
-        plain.str.contains_any(sorted(terms.words)) | bare.str.contains_any(sorted(terms.phones))
-    )
+    places = ((text.str.to_lowercase(), terms.words), (text.str.replace_all(SEPARATORS, ""), terms.phones))
+    may = [place.str.contains_any(sorted(values)) for place, values in places if values]
+    some = pl.DataFrame({"text": texts.drop_nulls().unique()}).filter(pl.any_horizontal(may))
     return {i for i, own in wanted.items() if any(map(own.found_in, some["text"]))}
 
 

@@ -28,7 +28,7 @@ from onefold_storage.places import undeclared
 from onefold_storage.rescanning import rescan
 from onefold_storage.schema import CONTACT_RECORDS
 from onefold_storage.settings import StorageSettings
-from onefold_storage.terms import Terms
+from onefold_storage.terms import Terms, carried
 from onefold_storage.unfinished import begun
 
 NOW = datetime(2018, 1, 1, tzinfo=UTC)
@@ -287,6 +287,9 @@ def test_a_number_that_is_another_customers_attribute_is_theirs_too(filled: Inst
     receipt = erase(filled, "g-cyril", NOW)
     assert (receipt.shared, receipt.suppressed) == (1, 4), "his phone is Bob's at home; his email is nobody else's"
     assert receipt.left == ()
+    texts = pl.Series(["so 020 7946 0999", None])
+    assert carried(texts, {("phone", "079460999")}) == {("phone", "079460999")}
+    assert carried(texts, {("email", "ann@x.org"), ("card", "079460999")}) == carried(texts, set()) == set()
 
 
 def test_erasing_twice_and_erasing_nobody(filled: Installation) -> None:
