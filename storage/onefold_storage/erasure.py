@@ -1,24 +1,28 @@
-"""Erases a person from every place, looks whether anything is left, and says so in a receipt without personal data.
+"""Erases people from every place, looks whether anything is left, and says so in receipts without personal data.
 
 The order matters: first the suppression list, so that nothing lands meanwhile; then what is served and derived;
 then each place of `places.py`, each table rewritten; then the old files go. The contact records and links that say
-who the person is come last, so that an erasure that was cut off is simply run again.
+who a person is come last; whom it is about is kept besides (`unfinished.py`) until nothing of them is left, so that
+an erasure that was cut off, or left something, is simply run again. Several people go in one pass over the lake.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 
 from onefold_storage.errors import Conflict
 from onefold_storage.installation import FLOW, Installation
 from onefold_storage.law import ERASED
-from onefold_storage.person import Person, find_person
+from onefold_storage.person import Person, find_people, together
 from onefold_storage.places import PLACES, table_of
-from onefold_storage.rescanning import Terms, rescan
+from onefold_storage.rescanning import holding, looked_at, withheld
 from onefold_storage.schema import CONTACT_RECORDS, LINKS
 from onefold_storage.spool_erasing import rescan_spool
 from onefold_storage.sweeping import sweep
+from onefold_storage.terms import Terms
+from onefold_storage.unfinished import begin, begun, end, kept_people
 
 _LAST = (CONTACT_RECORDS.name, LINKS.name)
 _PATIENCE = 600.0
@@ -34,6 +38,8 @@ class Receipt:
     them too. `scanned`: objects decoded afterwards, and files of the write-ahead log; `left`: those that still hold
     the person, none at best.
     `versions`: what a bucket that somebody versions had kept of objects that were replaced or deleted.
+    `together`: how many people went in the same pass, of whom `places`, `files` and `versions` are counts.
+    `resumed`: an earlier erasure of this person did not end; what that one removed is not counted here.
     """
 
     golden_id: str
@@ -45,6 +51,8 @@ class Receipt:
     scanned: int
     left: tuple[str, ...] = field(default=())
     versions: int = 0
+    together: int = 1
+    resumed: bool = False
 
     @property
     def complete(self) -> bool:
@@ -52,39 +60,81 @@ class Receipt:
         return not self.left
 
 
-def erase(installation: Installation, golden_id: str, now: datetime, *, actor: str = "erasure") -> Receipt:
-    """Erase a customer; run again, it sweeps again. The receipt is kept in the ledger's audit trail.
+def whom(installation: Installation, golden_ids: Iterable[str]) -> list[Person]:
+    """Whom an erasure of these golden IDs is about; merged IDs are their survivor, who stands once.
 
     Raises:
-        NotFound: no customer has or had this golden ID.
+        NotFound: no customer has or had one of them.
+    """
+    return find_people(installation, golden_ids, kept_people(installation.lake.objects))
+
+
+def erase(installation: Installation, golden_id: str, now: datetime, *, actor: str = "erasure") -> Receipt:
+    """Erase one customer; as `erase_all`."""
+    return erase_all(installation, [golden_id], now, actor=actor)[0]
+
+
+def erase_all(
+    installation: Installation, golden_ids: Sequence[str], now: datetime, *, actor: str = "erasure"
+) -> list[Receipt]:
+    """Erase customers in one pass; run again, it sweeps again. The receipts are kept in the ledger's audit trail.
+
+    Raises:
+        NotFound: no customer has or had one of these golden IDs; nobody was erased then.
         Conflict: a table stayed locked; nothing of it was lost, run it again.
     """
     with installation.lake.lock(FLOW):
-        return _erase(installation, golden_id, now, actor)
+        return _erase(installation, golden_ids, now, actor) if golden_ids else []
 
 
-def _erase(installation: Installation, golden_id: str, now: datetime, actor: str) -> Receipt:
-    person = find_person(installation, golden_id)
-    ledger = installation.ledger
-    ledger.suppression.add(person.suppressed(installation.keyed_hash), "erasure")
+def _erase(installation: Installation, golden_ids: Sequence[str], now: datetime, actor: str) -> list[Receipt]:
+    objects, ledger = installation.lake.objects, installation.ledger
+    resumed, people = begun(objects), whom(installation, golden_ids)
+    for person in people:
+        begin(objects, person)
+    everyone = together(people)
+    ledger.suppression.add(everyone.suppressed(installation.keyed_hash), "erasure")
     installation.law.copy()  # a ledger that is lost from here on is not the end of it
-    places = _take_out(installation, person, last=False)
+    places = _take_out(installation, everyone, last=False)
     files = _sweep(installation, [n for n in installation.lake.names() if n not in _LAST])
-    places |= _take_out(installation, person, last=True)
+    places |= _take_out(installation, everyone, last=True)
     files += _sweep(installation, [n for n in installation.lake.names() if n in _LAST])
     files += _abandoned(installation)
-    versions = installation.lake.objects.forget_versions()
-    scanned, left = rescan(installation.lake.objects, Terms.of(person.identifiers))
-    waiting, unsent = rescan_spool(installation, person)
-    receipt = Receipt(
-        person.golden_id, now, places, files, len(person.identifiers), person.shared, scanned + waiting,
-        (*left, *unsent), versions,
-    )  # fmt: skip
-    detail = asdict(receipt) | {"erased_at": now.isoformat(), "left": list(receipt.left)}
-    ledger.audit.add(actor, ERASED, person.golden_id, detail)
+    versions = objects.forget_versions()
+    scanned, left = _searched(installation, people)
+    receipts = [
+        Receipt(
+            p.golden_id, now, places, files, len(p.identifiers), p.shared, scanned if p.identifiers else 0,
+            left[p.golden_id], versions, len(people), p.golden_id in resumed,
+        )
+        for p in people
+    ]  # fmt: skip
+    for receipt in receipts:
+        detail = asdict(receipt) | {"erased_at": now.isoformat(), "left": list(receipt.left)}
+        ledger.audit.add(actor, ERASED, receipt.golden_id, detail)
     installation.law.copy()
+    for receipt in receipts:
+        if receipt.complete:
+            end(objects, receipt.golden_id)
+    if versions:
+        objects.forget_versions()
     ledger.settle()
-    return receipt
+    return receipts
+
+
+def _searched(installation: Installation, people: list[Person]) -> tuple[int, dict[str, tuple[str, ...]]]:
+    """How many objects and files were looked through, and what still holds each of these people, by golden ID."""
+    objects, everyone = installation.lake.objects, together(people)
+    keys = looked_at(objects)
+    held = holding(objects, Terms.of(everyone.identifiers), keys)
+    waiting, unsent = rescan_spool(installation, everyone)
+    left = {}
+    for person in people:  # once more, and only what holds any of them
+        terms = Terms.of(person.identifiers)
+        own = holding(objects, terms, held) if len(people) > 1 else held
+        files = rescan_spool(installation, person)[1] if unsent and len(people) > 1 else unsent
+        left[person.golden_id] = (*withheld(terms, own), *files)
+    return len(keys) + waiting, left
 
 
 def _take_out(installation: Installation, person: Person, *, last: bool) -> dict[str, int]:

@@ -75,6 +75,11 @@ _OBJECTS = (
     Place(
         "objects", "documents/*", "photos, recordings, attachments, by their content", document_erasing.documents
     ),
+    Place(
+        "objects",
+        "erasing/*",
+        "none once it has ended: whom an erasure is about, which itself removes it when nothing of them is left",
+    ),
     Place("objects", "packages/*", "none: counts of load packages, and where they came from"),
     Place("objects", "law/*", "none in clear: keyed hashes, opaque IDs, and what was wished or erased"),
     Place("objects", "maintenance/*", "none: digests of tables' files"),

@@ -52,6 +52,12 @@ class PublicationLog:
         if done.rowcount == 0:
             raise NotFound(f"no publication {version}")
 
+    def any_served(self) -> bool:
+        """Whether there ever was a publication, though none may be there any more."""
+        query = select(publications.c.version).where(publications.c.status != "refused").limit(1)
+        with self._access.read() as connection:
+            return connection.execute(query).first() is not None
+
     def list(self, limit: int = 100) -> list[PublicationEntry]:
         """Publications, newest first."""
         c = publications.c

@@ -1,8 +1,7 @@
 """Looks for a person in every object of the lake, decoded: compressed bytes hide what a plain search would find.
 
 Parquet is read column by column, JSON and text as they are, SQLite table by table. A value is a hit where it
-holds an email, a record key or an external ID of the person as a word of its own, or digits that end in their
-phone number; short external IDs are found only in columns of identifiers, where they stand beside their scheme.
+holds one of the person's terms (`terms.py`).
 """
 
 from __future__ import annotations
@@ -11,8 +10,7 @@ import re
 import sqlite3
 import tempfile
 import zlib
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,55 +18,36 @@ import pyarrow.parquet as pq
 
 from onefold_storage.documents import ROOT
 from onefold_storage.objects import Objects
-from onefold_storage.person import Identifier
+from onefold_storage.terms import SEPARATORS, Terms, any_of
 
-_TELLING = 6
-"""Characters from which on an external ID is looked for in any text."""
+UNFINISHED = "erasing"
+"""Below it stands whom an erasure that has not ended is about."""
 _HEAD = 1 << 20
 """Bytes looked at of a document, which may be a film: what stays of these belongs to others, or to nobody."""
 _SQLITE = b"SQLite format 3\0"
-_SEPARATORS = r"[\s().\-/+]"
-
-
-@dataclass(frozen=True)
-class Terms:
-    """What is looked for: words (in lower case) and ends of phone numbers."""
-
-    words: frozenset[str]
-    phones: frozenset[str]
-    _word: re.Pattern[str] | None = field(init=False, repr=False, default=None)
-    _phone: re.Pattern[str] | None = field(init=False, repr=False, default=None)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "_word", _any(r"(?<![\w@]){}(?![\w@])", self.words))
-        object.__setattr__(self, "_phone", _any(r"(?<!\d)\d{{0,6}}{}(?!\d)", self.phones))
-
-    @classmethod
-    def of(cls, identifiers: Iterable[Identifier]) -> Terms:
-        """The terms of identifiers in their normal form."""
-        given = list(identifiers)
-        telling = {v for s, v in given if s in ("email", "record") or (s != "phone" and len(v) >= _TELLING)}
-        phones = {v for s, v in given if s == "phone" and len(v) >= _TELLING}
-        return cls(frozenset(v.lower() for v in telling), frozenset(phones))
-
-    def found_in(self, text: str) -> bool:
-        """Whether a text holds one of them."""
-        if self._word and self._word.search(text.lower()):
-            return True
-        return bool(self._phone and self._phone.search(re.sub(_SEPARATORS, "", text)))
 
 
 def rescan(objects: Objects, terms: Terms) -> tuple[int, list[str]]:
-    """How many objects there are, and the keys of those that hold the person still.
+    """How many objects there are, and those that hold the person still, as `withheld` tells them."""
+    keys = looked_at(objects)
+    return len(keys), withheld(terms, holding(objects, terms, keys))
 
-    A key that itself holds an identifier is withheld.
-    """
-    keys = objects.keys("", unfinished=True)
+
+def looked_at(objects: Objects) -> list[str]:
+    """The keys of all objects but those that say whom an erasure is about, which go when it ends."""
+    return [k for k in objects.keys("", unfinished=True) if not k.startswith(f"{UNFINISHED}/")]
+
+
+def holding(objects: Objects, terms: Terms, keys: list[str]) -> list[str]:
+    """Which of these objects hold one of the terms, in their key or inside."""
     if not terms.words and not terms.phones:
-        return len(keys), []
-    named = ["(a key that holds an identifier)" for k in keys if terms.found_in(k)]
-    held = [k for k in keys if not terms.found_in(k) and any(map(terms.found_in, texts(objects, k, terms)))]
-    return len(keys), [*named, *held]
+        return []
+    return [k for k in keys if terms.found_in(k) or any(map(terms.found_in, texts(objects, k, terms)))]
+
+
+def withheld(terms: Terms, keys: list[str]) -> list[str]:
+    """Keys that can be told: one that itself holds an identifier is withheld."""
+    return ["(a key that holds an identifier)" if terms.found_in(k) else k for k in keys]
 
 
 def texts(objects: Objects, key: str, terms: Terms) -> Iterator[str]:
@@ -88,7 +67,7 @@ def _parquet(data: bytes, terms: Terms) -> Iterator[str]:
     file = pq.ParquetFile(pa.BufferReader(data))
     for name, value in (file.metadata.metadata or {}).items():
         yield f"{name.decode('utf-8', 'replace')} {value.decode('utf-8', 'replace')}"
-    tails = _any("{}", terms.phones)
+    tails = any_of("{}", terms.phones)
     wanted = "|".join(re.escape(w) for w in sorted(terms.words))
     for batch in file.iter_batches(65_536):
         for column in batch.columns:
@@ -100,7 +79,7 @@ def _parquet(data: bytes, terms: Terms) -> Iterator[str]:
                 text = values.cast(pa.string()).drop_null()
                 hits = pc.match_substring_regex(text, wanted, ignore_case=True) if wanted else None
                 if tails:
-                    bare = pc.replace_substring_regex(text, pattern=_SEPARATORS, replacement="")
+                    bare = pc.replace_substring_regex(text, pattern=SEPARATORS, replacement="")
                     digits = pc.match_substring_regex(bare, tails.pattern)
                     hits = digits if hits is None else pc.or_(hits, digits)
                 yield from text.filter(hits).to_pylist() if hits is not None else ()
@@ -153,8 +132,3 @@ def _bytes(data: bytes) -> Iterator[str]:
             return
         except zlib.error:
             continue
-
-
-def _any(form: str, words: Iterable[str]) -> re.Pattern[str] | None:
-    found = "|".join(re.escape(w) for w in sorted(words))
-    return re.compile(form.format(f"(?:{found})")) if found else None

@@ -11,7 +11,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +19,8 @@ import polars as pl
 from onefold_storage.backup_ledger import is_empty, load
 from onefold_storage.backup_store import BackupStore, Manifest, Stored
 from onefold_storage.deliveries import BadRow
-from onefold_storage.erasure import erase
-from onefold_storage.errors import Conflict, NotFound
+from onefold_storage.erasure import erase_all
+from onefold_storage.errors import Conflict
 from onefold_storage.installation import FLOW, Installation
 from onefold_storage.keyed_hash import KeyedHash
 from onefold_storage.law import RESTORING, Statutes, fingerprint, read_statutes
@@ -184,12 +183,9 @@ def _erase_again(installation: Installation, then: frozenset[str]) -> tuple[int,
     keys = lake.scan(CONTACT_RECORDS.name).select(pl.col("record_key").unique()).collect()["record_key"].to_list()
     own = [k for k in keys if keyed.of("record", k) in since]
     links = lake.scan(LINKS.name).filter(pl.col("valid_to").is_null(), pl.col("record_key").is_in(own)).collect()
-    erased = 0
-    for golden_id in links["golden_id"].unique().sort():
-        with suppress(NotFound):
-            erase(installation, golden_id, installation.clock.now(), actor="restore")
-            erased += 1
-    return erased, _sweep(installation)
+    again = links["golden_id"].unique().sort().to_list()
+    erased = erase_all(installation, again, installation.clock.now(), actor="restore")
+    return len(erased), _sweep(installation)
 
 
 def _sweep(installation: Installation) -> int:

@@ -18,11 +18,11 @@ from onefold_storage.deliveries import BadRow
 from onefold_storage.errors import Conflict
 from onefold_storage.installation import Installation
 from onefold_storage.person import Person, known_contracts
-from onefold_storage.rescanning import Terms
 from onefold_storage.spool import Spool, frames_of
 from onefold_storage.spool_frames import Frame
 from onefold_storage.spool_log import ASIDE, OPEN, read_sealed, rewrite, set_aside, take_over, write_anew
 from onefold_storage.suppressor import Suppressor
+from onefold_storage.terms import Terms
 
 _PATIENCE = 10.0
 _BETWEEN = re.compile(rb'(\n|\{"source":"[a-z0-9_]+","events":\d+,"first":\d+[^{}\n]*\})')

@@ -11,6 +11,7 @@ import polars as pl
 from onefold_storage.installation import Installation
 from onefold_storage.schema import FAILED_EVENTS, LINKS
 from onefold_storage.spool import Spool
+from onefold_storage.unfinished import begun
 
 MODELS = "models/figures.json"
 """Where training keeps each model's figures: name, version, metric, value, baseline, interval, beats_baseline."""
@@ -36,6 +37,8 @@ def status(installation: Installation) -> dict[str, Any]:
         "left_out": trained.get("left_out", []),
         "remarks": trained.get("remarks", []),
         "publication": _object(installation, "publications/current.json"),
+        "published_before": installation.ledger.publications.any_served(),
+        "erasing": begun(lake.objects),
     }
 
 

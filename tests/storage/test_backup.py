@@ -20,10 +20,11 @@ from onefold_storage.installation import Installation
 from onefold_storage.ledger import Ledger
 from onefold_storage.ledger_tables import metadata
 from onefold_storage.maintenance import maintain
-from onefold_storage.person import find_person
+from onefold_storage.person import find_people
 from onefold_storage.places import undeclared
-from onefold_storage.rescanning import Terms, rescan
+from onefold_storage.rescanning import rescan
 from onefold_storage.restoring import restore
+from onefold_storage.terms import Terms
 from onefold_storage.wishes import Wish
 
 Make = Callable[..., Any]
@@ -121,7 +122,7 @@ def test_who_was_erased_or_opted_out_since_stays_so(
     small_lake["land"](
         filled, "visits", {"who": ["1", "3"], "note": ["Annabel, unmapped", "Cyril"]}, b'{"who": "1"}'
     )
-    person = find_person(filled, "g-ann")
+    person = find_people(filled, ["g-ann"])[0]
     terms = Terms.of(person.identifiers)
     back_up(filled, store)
     assert erase(filled, "g-ann", filled.clock.now()).complete

@@ -13,19 +13,23 @@ from typing import Any
 
 import duckdb
 import polars as pl
+import pyarrow as pa
 import pytest
 from minio import Minio
 from minio.versioningconfig import ENABLED, VersioningConfig
 
 from onefold_storage import erasers, erasure
 from onefold_storage.buckets import prepare
-from onefold_storage.erasure import erase
+from onefold_storage.erasure import erase, erase_all
 from onefold_storage.errors import NotFound
 from onefold_storage.installation import Installation
 from onefold_storage.person import identifiers_of
 from onefold_storage.places import undeclared
-from onefold_storage.rescanning import Terms, rescan
+from onefold_storage.rescanning import rescan
+from onefold_storage.schema import CONTACT_RECORDS
 from onefold_storage.settings import StorageSettings
+from onefold_storage.terms import Terms, carried
+from onefold_storage.unfinished import begun
 
 NOW = datetime(2018, 1, 1, tzinfo=UTC)
 ANN = ("annabel", "crm:1'", "crm:1#", "ann-1", "card-0001")
@@ -231,8 +235,61 @@ def test_an_erasure_that_was_cut_off_is_run_again(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(module, step, cut)
         erase(filled, "g-ann", NOW)
-    assert erase(filled, "g-ann", NOW).complete
+    assert begun(filled.lake.objects) == ["g-ann"]
+    receipt = erase(filled, "g-ann", NOW)
+    assert receipt.complete
+    assert (receipt.suppressed, receipt.shared, receipt.resumed) == (4, 1, True), "it still knows who she was"
     assert holding(filled, *ANN) == []
+    assert begun(filled.lake.objects) == []
+
+
+def test_what_an_erasure_left_is_found_by_the_next_one_too(filled: Installation) -> None:
+    filled.lake.objects.put("packages/stray.json", b'{"who": "annabel@example.com"}')
+    for resumed in (False, True):
+        receipt = erase(filled, "g-ann", NOW)
+        assert (receipt.left, receipt.resumed) == (("packages/stray.json",), resumed)
+    filled.lake.objects.delete("packages/stray.json")
+    assert erase(filled, "g-old", NOW).complete
+    assert holding(filled, *ANN) == []
+
+
+def test_several_people_go_in_one_pass_with_a_receipt_each(
+    filled: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled.lake.objects.put("packages/stray.json", b'{"who": "bob@example.com"}')
+    swept: list[str] = []
+    original: Any = erasure.sweep
+    monkeypatch.setattr(
+        erasure, "sweep", lambda lake, name, *a, **k: swept.append(name) or original(lake, name, *a, **k)
+    )
+    ann, bob = erase_all(filled, ["g-ann", "g-bob", "g-old", "g-ann"], NOW, actor="officer")
+    assert len(swept) == len(set(swept)), "each table once"
+    assert (ann.golden_id, ann.left, bob.golden_id, bob.left) == ("g-ann", (), "g-bob", ("packages/stray.json",))
+    assert (ann.suppressed, ann.shared, bob.suppressed, bob.shared) == (5, 0, 4, 0), "their phone is nobody else's"
+    assert ann.places == bob.places
+    assert (ann.places["bronze/crm"], ann.together, bob.together) == (2, 2, 2)
+    filled.lake.objects.delete("packages/stray.json")
+    assert erase(filled, "g-bob", NOW).complete
+    assert holding(filled, *ANN, "79460101", "7946 0101", "bob@example.com") == []
+    assert {e.target for e in filled.ledger.audit.list("person.erase")} == {"g-ann", "g-bob"}
+    assert filled.lake.rows("bronze/crm") == 1
+    with pytest.raises(NotFound):
+        erase_all(filled, ["g-cyril", "g-nobody"], NOW)
+    assert filled.lake.rows("bronze/crm") == 1, "nobody goes where one is not known"
+
+
+def test_a_number_that_is_another_customers_attribute_is_theirs_too(filled: Installation) -> None:
+    records = filled.lake.read("silver/contact_records").to_pylist()
+    for record in records:
+        if record["record_key"] == "crm:2":
+            record["attributes"] = '{"home_phone": "(020) 7946.0999", "mother": "jo.cyril@example.org"}'
+    filled.lake.replace("silver/contact_records", pa.Table.from_pylist(records, CONTACT_RECORDS.arrow))
+    receipt = erase(filled, "g-cyril", NOW)
+    assert (receipt.shared, receipt.suppressed) == (1, 4), "his phone is Bob's at home; his email is nobody else's"
+    assert receipt.left == ()
+    texts = pl.Series(["so 020 7946 0999", None])
+    assert carried(texts, {("phone", "079460999")}) == {("phone", "079460999")}
+    assert carried(texts, {("email", "ann@x.org"), ("card", "079460999")}) == carried(texts, set()) == set()
 
 
 def test_erasing_twice_and_erasing_nobody(filled: Installation) -> None:
@@ -240,6 +297,7 @@ def test_erasing_twice_and_erasing_nobody(filled: Installation) -> None:
     again = erase(filled, "g-old", NOW)
     assert again.complete
     assert set(again.places.values()) == {0}
+    assert (again.scanned, again.suppressed) == (0, 0), "nothing is known of her to search for, and it says so"
     with pytest.raises(NotFound, match="g-nobody: no customer"):
         erase(filled, "g-nobody", NOW)
 
@@ -259,6 +317,11 @@ def test_the_rescan_sees_through_compression_and_formats(filled: Installation) -
         "x CARD-0003",
     ):
         assert terms.found_in(text), text
+    for text in ("...annabel@example.com.", "<annabel@example.com>", "mailto:annabel@example.com?x", "'crm:2'"):
+        assert terms.found_in(text), text
+    assert not Terms.of({("customer", "104711")}).found_in("104711"), "an amount, or a postcode"
+    for text in ("jo.annabel@example.com", "jo+annabel@example.com", "annabel@example.com.au", "CARD-0003-B"):
+        assert not terms.found_in(text), f"somebody else's: {text}"
     for text in ("joannabel@example.com", "crm:22", "scrm:2", "0794609990", "CARD-00031", ""):
         assert not terms.found_in(text), text
 

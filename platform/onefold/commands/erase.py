@@ -31,27 +31,25 @@ def erase(
 
     Their identifiers go onto the suppression list as keyed hashes, so that they do not land again. Afterwards every
     object is decoded and searched for them; the receipt says what was removed and whether anything is left. What was
-    published is withdrawn, and published anew without them. Run again after it was cut off, it goes on.
+    published is withdrawn, and published anew without them. Several go in one pass. Run again after it was cut off,
+    it goes on. Ends with 4 where something is left, which the receipts name; they are printed all the same.
     """
     from onefold.account import account_name
-    from onefold_storage.erasure import erase as take_out
+    from onefold_storage.erasure import erase_all
     from onefold_storage.errors import Conflict
-    from onefold_storage.publications import Publications
 
     installation = _installation()
-    wanted = list(dict.fromkeys(golden_ids))
-    _agreed(installation, wanted, yes)
-    served = Publications(installation.lake.objects).pointer() is not None
+    _agreed(installation, golden_ids, yes)
     receipts: list[Receipt] = []
     version: str | None = None
     try:
-        for n, golden_id in enumerate(wanted, start=1):
-            with waiting(f"erasing {golden_id} ({n} of {len(wanted)})"):
-                receipts.append(
-                    take_out(installation, golden_id, installation.clock.now(), actor=by or account_name())
-                )
-            if not json:
-                _tell(_plain(receipts[-1]))
+        with waiting(f"erasing {', '.join(golden_ids)}"):
+            now, actor = installation.clock.now(), by or account_name()
+            receipts = erase_all(installation, golden_ids, now, actor=actor)
+        if not json:
+            for receipt in receipts:
+                _tell(_plain(receipt))
+        served = installation.ledger.publications.any_served()
         installation.ledger.close()
         if publish and served:
             version = _published()
@@ -61,7 +59,9 @@ def erase(
     if version and not json:
         out.print(f"publication {version} is served without them")
     if left := [r.golden_id for r in receipts if not r.complete]:
-        raise Conflict(f"something is left of {', '.join(left)}: run the erasure again")
+        raise Conflict(
+            f"something is left of {', '.join(left)}: see to what the receipt names, then run the erasure again"
+        )
 
 
 def receipts(
@@ -88,11 +88,11 @@ def _agreed(installation: Installation, golden_ids: list[str], yes: bool) -> Non
     Raises:
         NotFound: one is not. BadInput: nobody can be asked, and `--yes` was not given.
     """
+    from onefold_storage.erasure import whom
     from onefold_storage.errors import BadInput
-    from onefold_storage.person import find_person
 
     with waiting("looking for them"):
-        people = [find_person(installation, golden_id) for golden_id in golden_ids]
+        people = whom(installation, golden_ids)
     if yes:
         return
     if not sys.stdin.isatty():
@@ -119,6 +119,10 @@ def _plain(receipt: Receipt) -> dict[str, Any]:
 def _tell(receipt: dict[str, Any]) -> None:
     by = f" by {receipt['by']}" if "by" in receipt else ""
     out.print(f"{receipt['golden_id']} erased {receipt['erased_at']}{by}", markup=False)
+    if receipt.get("resumed"):
+        out.print("  goes on with an erasure that had not ended; what that one removed is not counted here")
+    if (together := receipt.get("together", 1)) > 1:
+        out.print(f"  {together:,} customers went in one pass: what was removed is counted of all of them")
     removed = {place: count for place, count in receipt["places"].items() if count}
     for place, count in sorted(removed.items()):
         out.print(f"  {place:36} {count:,} removed", markup=False)
@@ -129,6 +133,9 @@ def _tell(receipt: dict[str, Any]) -> None:
     if receipt["shared"]:
         out.print(f"  {receipt['shared']:,} identifiers stay: other customers have them too")
     left = receipt["left"]
+    if not receipt["scanned"]:
+        out.print("  nothing was known of them any more, so nothing was searched for")
+        return
     out.print(
         f"  searched afterwards: {receipt['scanned']:,} objects, "
         + ("nothing is left" if not left else f"{len(left):,} still hold them: {', '.join(left)}"),

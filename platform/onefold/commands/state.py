@@ -68,5 +68,13 @@ def print_state(state: dict[str, Any]) -> None:
         out.print(f"  not trained: {escape(why)}")
     for remark in state["remarks"]:
         out.print(f"  {escape(remark)}")
+    _print_served(state)
+
+
+def _print_served(state: dict[str, Any]) -> None:
+    """What the API serves, and whose erasure has not ended."""
     publication = state["publication"]
-    out.print(f"[bold]Publication[/bold] {publication['version'] if publication else 'none yet'}")
+    none = "none any more: run onefold publish" if state["published_before"] else "none yet"
+    out.print(f"[bold]Publication[/bold] {publication['version'] if publication else none}")
+    for golden_id in state["erasing"]:
+        out.print(f"  [bold]erasure not ended[/bold]: run onefold erase {golden_id} again")
