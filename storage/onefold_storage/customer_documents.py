@@ -50,6 +50,8 @@ def documents_of(lake: Lake, golden_id: str) -> list[CustomerDocument]:
     Raises:
         NotFound: no customer has or had this golden ID.
     """
+    if not lake.exists(LINKS.name):
+        return []
     standing, _ = survivor(lake, golden_id)
     if not lake.exists(DOCUMENTS.name):
         return []

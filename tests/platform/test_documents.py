@@ -24,6 +24,7 @@ from onefold_storage.documents import keep, key_of
 from onefold_storage.errors import NotFound
 from onefold_storage.installation import Installation
 from onefold_storage.schema import DOCUMENTS, LINKS
+from onefold_storage.settings import StorageSettings
 
 AT = datetime(2018, 3, 4, tzinfo=UTC)
 CALL = b"RIFF" + bytes(3 << 20)
@@ -120,4 +121,5 @@ def test_the_command_line(with_documents: Any, tmp_path: Path, monkeypatch: pyte
 
 def test_documents_of_nobody_are_not_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ONEFOLD_HOME", str(tmp_path))
+    Installation(StorageSettings(home=tmp_path)).lake.replace(LINKS.name, LINKS.arrow.empty_table())
     assert isinstance(CliRunner().invoke(app, ["document", "list", "g-nobody"]).exception, NotFound)
