@@ -67,7 +67,7 @@ def with_aliases(lake: Lake, records: pl.DataFrame, obeyed: pl.DataFrame) -> tup
 def latest(rows: pl.LazyFrame) -> pl.LazyFrame:
     """The last version of each record by what it says, then by arrival; a deleted record drops out. By record key.
 
-    Which version that is, is found without the rest of the rows: to sort those took ten times as long and three times
+    Which version that is, is found without the rest of the rows: to sort those took five times as long and three times
     the memory.
     """
     versions = rows.select("record_key", *_ORDER, "deleted").sort(*_ORDER)
