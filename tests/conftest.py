@@ -27,12 +27,9 @@ from typing import TYPE_CHECKING, Any
 import hypothesis
 import pytest
 
-from onefold_storage.starting import start_quickly
-
 if TYPE_CHECKING:
     from onefold_flows.server import PrefectServer
 
-start_quickly()
 # Nothing that a test forgets to place may land in the developer's own .onefold.
 _HOME = Path(tempfile.mkdtemp(prefix="onefold-test-"))
 os.environ["ONEFOLD_HOME"] = str(_HOME)

@@ -9,6 +9,7 @@ from typing import Any
 
 from onefold.terminal import waiting
 from onefold_storage.settings import StorageSettings
+from onefold_storage.starting import stay_loaded
 from onefold_storage.workspace import Workspace
 
 
@@ -39,6 +40,7 @@ def served_flow(
         with waiting("the Prefect server starts"):
             use(SILENT)
             flow: Callable[..., dict[str, Any]] = getattr(import_module(f"onefold_flows.{name}"), name)  # meanwhile
+            stay_loaded()
             prefect.wait()
         with server.without_heartbeats():
             yield flow

@@ -7,7 +7,6 @@ one look through all of them while a server answers holds every answer up for a 
 
 from __future__ import annotations
 
-import atexit
 import gc
 
 _LOADING = (50_000, 20, 20)
@@ -17,16 +16,24 @@ _SERVING = (10_000, 10, 10)
 
 
 def start_quickly() -> None:
-    """Let the garbage collector look seldom while modules load, and not at all as the process ends.
+    """Let the garbage collector look seldom while modules load; called first by what has a process to itself.
 
-    Called first by what has a process to itself. Cycles are still collected, only later.
+    Cycles are still collected, only later.
     """
     gc.set_threshold(*_LOADING)
-    atexit.register(gc.freeze)
+
+
+def stay_loaded() -> None:
+    """What has been loaded is looked through no more, not even as the process ends.
+
+    Called before the workspace's own modules are imported: libraries that count what they leak, as DuckDB does, would
+    tell of everything that the collector was kept from.
+    """
+    gc.freeze()
 
 
 def run_evenly() -> None:
-    """From here on the process serves: what has been loaded stays and is looked through no more."""
+    """From here on the process serves: what has been loaded stays, and the collector looks at little at a time."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_SERVING)

@@ -34,8 +34,16 @@ def _by_email(*said: Said) -> str:
          "subject_kind": "email", "subject": "ann@example.com", "data_use": "marketing", "channel": "email"}
         for source, state, day in said
     ]  # fmt: skip
-    people = _frame(CONTACT_RECORDS, [ANN], golden_id=pl.String)
-    return str(permissions(_frame(CONSENTS, wishes), people, USES, undated=["list"])["reason"].item())
+    bob = {
+        "record_key": "list:2",
+        "subject": "bob@example.com",
+    }  # his wishes lie between hers, and are none of hers
+    wishes += [{**w, **bob, "state": "DENIED" if w["state"] == "GRANTED" else "GRANTED"} for w in wishes]
+    people = _frame(
+        CONTACT_RECORDS, [ANN, {**ANN, "golden_id": "bob", "email": "bob@example.com"}], golden_id=pl.String
+    )
+    found = permissions(_frame(CONSENTS, wishes), people, USES, undated=["list"])
+    return str(found.filter(golden_id="ann")["reason"].item())
 
 
 @pytest.mark.parametrize("turned", [False, True])
@@ -48,7 +56,12 @@ def _by_email(*said: Said) -> str:
         ([("app", "DENIED", 5), ("list", "DENIED", 1), ("list", "GRANTED", 9)], "granted"),  # seen to change
         ([("app", "DENIED", 5), ("list", "DENIED", 1), ("list", "GRANTED", 7), ("list", "GRANTED", 9)], "granted"),
         ([("app", "DENIED", 5), ("list", "DENIED", 1), ("list", "GRANTED", 3), ("list", "GRANTED", 9)], "denied"),
-        ([("app", "DENIED", 5), ("list", "GRANTED", 1), ("list", "DENIED-", 7), ("list", "GRANTED", 9)], "granted"),
+        ([("app", "DENIED", 5), ("list", "GRANTED", 1), ("list", "GRANTED-", 7), ("list", "GRANTED", 9)], "denied"),
+        (
+            [("list", "GRANTED", 1), ("list", "GRANTED-", 7), ("list", "GRANTED", 9)],
+            "granted",
+        ),  # back, and it stands
+        ([("list", "GRANTED", 1), ("list", "GRANTED-", 7)], "no_consent"),
         ([("app", "GRANTED", 5), ("list", "DENIED", 9)], "denied"),  # a no counts from its landing
         ([("app", "DENIED", 5), ("crm", "GRANTED", 9)], "granted"),  # it has a time
     ],

@@ -1,7 +1,8 @@
 """Since when a wish holds that comes without a time: its row lands again whenever anything else in it has changed.
 
-A yes that was there from the first day, or stands as before, is of unknown age and lifts no refusal. One that a
-source was seen to change to, from a refusal or from silence, holds from then on. A refusal keeps the time it landed.
+A yes that was there from the first day, or stands as before, is of unknown age and lifts no refusal; nor does one whose
+row had vanished and is back, as after an export that lacked it. One that a source was seen to change to, from a refusal,
+holds from then on. A refusal keeps the time it landed.
 """
 
 from __future__ import annotations
@@ -23,14 +24,16 @@ def known_since(wishes: pl.DataFrame, record: Sequence[str], undated: Collection
     """
     if not undated or "source" not in wishes.columns:
         return wishes
-    granted = (pl.col("state") == GRANTED) & ~pl.col("_gone")
-    concerned = granted & pl.col("source").is_in(list(undated)).fill_null(False)
-    before = granted.shift(1).over(record)
+    said, yes = ~pl.col("_gone"), pl.col("state") == GRANTED
+    concerned = said & yes & pl.col("source").is_in(list(undated)).fill_null(False)
+    before = pl.when(said).then(yes).forward_fill().shift(1).over(record)
     at = (
         pl.when(concerned & before.is_null())
         .then(UNKNOWN)
-        .when(concerned & before)
-        .then(None)
-        .otherwise("effective_at")
+        .when(said & ~(concerned & before))
+        .then("effective_at")
+        .otherwise(None)  # as the yes before it
     )
-    return wishes.with_columns(effective_at=at).with_columns(pl.col("effective_at").forward_fill().over(record))
+    found = wishes.with_columns(_at=at)
+    kept = pl.when(said).then(pl.col("_at").forward_fill().over(record)).otherwise("effective_at")
+    return found.with_columns(effective_at=kept).drop("_at")
